@@ -1,0 +1,331 @@
+"""Every setting of every stage: its default, what it means, what is allowed. The only place where defaults live."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+from curation.errors import SettingError
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    affects: bool = True,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    pattern: str | None = None,
+    allowed: str = "",
+) -> Any:
+    """A documented dataclass field. `affects=False`: changes how fast a result comes, never the result itself."""
+    return field(
+        default=default,
+        metadata={
+            "help": help,
+            "affects": affects,
+            "low": low,
+            "high": high,
+            "choices": choices,
+            "pattern": pattern,
+            "allowed": allowed,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class ScanConfig:
+    """Find and probe media files."""
+
+    sample: int = setting(0, "Probe only this many files, drawn at random (seeded); 0 = all.", low=0)
+    seed: int = setting(0, "Seed of that draw.", low=0, high=2**63 - 1)
+    full_hash: bool = setting(False, "Identify a file by all of its bytes, not by its first, middle and last MiB.")
+    time_limit_s: float = setting(
+        30.0, "A file that takes longer to probe fails with code `timeout`.", low=1, high=3600
+    )
+    memory_limit_mb: int = setting(2048, "A file that needs more memory fails with `out_of_memory`.", low=256)
+
+
+@dataclass(frozen=True)
+class FilterConfig:
+    """Which videos go on."""
+
+    min_duration_s: float = setting(0.5, "Shorter videos are dropped (`too_short`).", low=0)
+    max_duration_s: float = setting(0.0, "Longer videos are dropped (`too_long`); 0 = no limit.", low=0)
+    min_size_bytes: int = setting(0, "Smaller files are dropped (`too_small`).", low=0)
+    max_size_bytes: int = setting(0, "Larger files are dropped (`too_large`); 0 = no limit.", low=0)
+    min_height_px: int = setting(0, "Pictures with fewer lines are dropped (`low_resolution`).", low=0)
+    streams: str = setting("both", "Which streams a video must have.", choices=("both", "audio", "video", "any"))
+    duplicates: str = setting("drop", "What happens to a second file of the same content.", choices=("drop", "keep"))
+    where: str = setting(
+        "", "An SQL condition on any column of videos.parquet; what does not meet it is dropped (`where`)."
+    )
+
+
+@dataclass(frozen=True)
+class SegmentConfig:
+    """How videos are cut into clips."""
+
+    clip_s: float = setting(10.0, "Length of a clip, seconds.", low=0.5, high=600)
+    mode: str = setting(
+        "shots",
+        "`shots`: the central piece of each shot that is long enough; `windows`: fixed windows one after another.",
+        choices=("shots", "windows"),
+    )
+    max_clips: int = setting(3, "At most this many clips a video, evenly spread; 0 = all.", low=0)
+    hop_s: float = setting(0.0, "`windows`: distance of two starts, seconds; 0 = clip_s.", low=0)
+    threshold: float = setting(10.0, "`shots`: scdet's threshold for a cut, 0 to 100.", low=0, high=100)
+    time_limit_s: float = setting(
+        120.0,
+        "A video that takes longer to search for shots (beyond its own duration) fails.",
+        low=1,
+        high=36000,
+    )
+    memory_limit_mb: int = setting(2048, "A video that needs more memory fails with `out_of_memory`.", low=256)
+
+
+@dataclass(frozen=True)
+class FeaturesConfig:
+    """What is measured of each clip's sound and picture."""
+
+    extractors: str = setting("sound,picture", "Names of extractors, separated by commas.", pattern=r"[\w.,-]+")
+    time_limit_s: float = setting(
+        60.0,
+        "A file that takes longer (beyond the duration of its clips) fails with `timeout`.",
+        low=1,
+        high=36000,
+    )
+    memory_limit_mb: int = setting(3072, "A file that needs more memory fails with `out_of_memory`.", low=512)
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """How each layer is clustered."""
+
+    n_clusters: str = setting(
+        "auto",
+        "Clusters for every layer: a number, or `auto` = round(sqrt(clips / 4)) kept within 2 and 32.",
+        pattern=r"auto|\d+",
+        allowed="auto, or a whole number from 1 to 10000",
+    )
+    per_layer: str = setting(
+        "",
+        "Other counts for single layers, e.g. `sound.logmel=16,picture.motion=8`.",
+        pattern=r"|[\w.-]+=(auto|\d+)(,[\w.-]+=(auto|\d+))*",
+        allowed="layer=count, separated by commas",
+    )
+    layers: str = setting("", "Only these layers, separated by commas; empty = all.", pattern=r"[\w.,-]*")
+    standardize: bool = setting(True, "Scale every feature to mean 0 and deviation 1 first.")
+    pca_dim: int = setting(0, "Project onto this many principal components first; 0 = no projection.", low=0, high=4096)
+    n_iter: int = setting(25, "Rounds of k-means.", low=1, high=1000)
+    seed: int = setting(0, "Seed of k-means.", low=0, high=2**63 - 1)
+
+
+@dataclass(frozen=True)
+class SelectConfig:
+    """Which clips are chosen."""
+
+    budget: str = setting(
+        "0.2",
+        "How much is chosen: a share below 1, a number of clips, or hours with an h (`1.5h`).",
+        pattern=r"\d*\.?\d+h?",
+        allowed="a share such as 0.2, a number of clips such as 500, or hours such as 1.5h",
+    )
+    method: str = setting(
+        "batch-greedy",
+        "`batch-greedy`: the most mutual information between sound and picture clusters; `random`: the control.",
+        choices=("batch-greedy", "random"),
+    )
+    pairing: str = setting(
+        "bipartite",
+        "`bipartite`: every sound layer with every picture layer; `diagonal`: same position only; "
+        "`combination`: also sound with sound and picture with picture (reference default, not evidence of "
+        "correspondence).",
+        choices=("bipartite", "diagonal", "combination"),
+    )
+    batch_size: int = setting(100, "Clips compared at a time.", low=1)
+    selection_size: int = setting(25, "Clips taken of each batch.", low=1)
+    refill: str = setting(
+        "redraw",
+        "`redraw`: each batch is drawn from all that remain (the paper); `queue`: the rejected wait until all were "
+        "seen.",
+        choices=("redraw", "queue"),
+    )
+    layers: str = setting("", "Only these clusterings, separated by commas; empty = all.", pattern=r"[\w.,-]*")
+    max_per_source: int = setting(0, "At most this many clips of one source; 0 = no limit.", low=0)
+    seed: int = setting(0, "Seed of the draws.", low=0, high=2**63 - 1)
+    name: str = setting(
+        "",
+        "Name of the selection; empty = made from method and budget.",
+        affects=False,
+        pattern=r"[\w .%+-]{0,60}",
+    )
+
+
+@dataclass(frozen=True)
+class ProjectConfig:
+    """The maps of sound and of picture."""
+
+    method: str = setting("pca", "How clips are laid out on a plane.", choices=("pca",))
+    seed: int = setting(0, "Seed of the draw that the map is fitted on.", low=0, high=2**63 - 1)
+
+
+@dataclass(frozen=True)
+class ResourcesConfig:
+    """What a run may use; never changes a result."""
+
+    workers: int = setting(0, "Decoding processes; 0 = one a core.", affects=False, low=0, high=256)
+    device: str = setting("auto", "Where k-means and selection run.", affects=False, choices=("auto", "cpu", "cuda"))
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of a workspace."""
+
+    scan: ScanConfig = field(default_factory=ScanConfig)
+    filter: FilterConfig = field(default_factory=FilterConfig)
+    segment: SegmentConfig = field(default_factory=SegmentConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
+    project: ProjectConfig = field(default_factory=ProjectConfig)
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+
+    def replace(self, changes: Mapping[str, Any]) -> Config:
+        """A copy with `{"select.budget": 0.2, ...}` applied. Raises `SettingError` naming what is allowed."""
+        sections: dict[str, dict[str, Any]] = {}
+        for key, value in changes.items():
+            section, name = _split(key)
+            kind = _types(type(getattr(self, section)))[name]
+            sections.setdefault(section, {})[name] = _convert(key, value, kind, _field(section, name).metadata)
+        changed = {name: dataclasses.replace(getattr(self, name), **values) for name, values in sections.items()}
+        config = dataclasses.replace(self, **changed)
+        if config.select.selection_size > config.select.batch_size:
+            raise SettingError(
+                f"select.selection_size is {config.select.selection_size} and select.batch_size "
+                f"{config.select.batch_size}: a batch cannot give more clips than it has.",
+                hint="Lower select.selection_size or raise select.batch_size.",
+            )
+        return config
+
+    def affecting(self, section: str) -> dict[str, Any]:
+        """The settings of `section` that change its result, for its fingerprint."""
+        part = getattr(self, section)
+        return {f.name: getattr(part, f.name) for f in dataclasses.fields(part) if f.metadata["affects"]}
+
+
+@dataclass(frozen=True)
+class SettingInfo:
+    """One row of the settings table."""
+
+    key: str
+    default: Any
+    help: str
+    allowed: str
+    affects: bool
+
+
+def describe_settings() -> list[SettingInfo]:
+    """All settings in order, for `python -m curation settings`, the documentation and the pages."""
+    rows = []
+    for section in dataclasses.fields(Config):
+        for item in dataclasses.fields(getattr(Config(), section.name)):
+            key = f"{section.name}.{item.name}"
+            kind = _types(type(getattr(Config(), section.name)))[item.name]
+            rows.append(
+                SettingInfo(
+                    key,
+                    item.default,
+                    item.metadata["help"],
+                    _allowed(kind, item.metadata),
+                    item.metadata["affects"],
+                )
+            )
+    return rows
+
+
+def parse_assignments(items: Iterable[str]) -> dict[str, str]:
+    """`["select.budget=0.2", ...]` as a dictionary. Raises `SettingError` for an item without `=`."""
+    changes = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise SettingError(
+                f"{item!r} is not of the form stage.setting=value.", hint="Example: --set select.budget=0.2"
+            )
+        changes[key.strip()] = value.strip()
+    return changes
+
+
+def _split(key: str) -> tuple[str, str]:
+    section, _, name = key.partition(".")
+    sections = [item.name for item in dataclasses.fields(Config)]
+    if section not in sections:
+        raise SettingError(f"Unknown setting {key!r}.", hint=f"Settings begin with one of: {', '.join(sections)}.")
+    names = [item.name for item in dataclasses.fields(getattr(Config(), section))]
+    if name not in names:
+        raise SettingError(f"Unknown setting {key!r}.", hint=f"{section} has: {', '.join(names)}.")
+    return section, name
+
+
+def _field(section: str, name: str) -> Any:
+    return next(item for item in dataclasses.fields(getattr(Config(), section)) if item.name == name)
+
+
+def _types(kind: type) -> dict[str, type]:
+    return get_type_hints(kind)
+
+
+def _allowed(kind: type, metadata: Mapping[str, Any]) -> str:
+    if metadata["allowed"]:
+        return str(metadata["allowed"])
+    if metadata["choices"]:
+        return ", ".join(metadata["choices"])
+    if kind is bool:
+        return "true, false"
+    if kind in (int, float):
+        noun = "a whole number" if kind is int else "a number"
+        low, high = metadata["low"], metadata["high"]
+        if low is not None and high is not None:
+            return f"{noun} from {low:g} to {high:g}" if high < 1e6 else f"{noun}, at least {low:g}"
+        return f"{noun}, at least {low:g}" if low is not None else noun
+    return "text"
+
+
+def _convert(key: str, value: Any, kind: type, metadata: Mapping[str, Any]) -> Any:
+    refusal = SettingError(f"{key} cannot be {value!r}.", hint=f"Allowed: {_allowed(kind, metadata)}.")
+    try:
+        converted = _as_type(value, kind)
+    except (ValueError, TypeError):
+        raise refusal from None
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise refusal
+    low, high = metadata["low"], metadata["high"]
+    if (low is not None and converted < low) or (high is not None and converted > high):
+        raise refusal
+    if metadata["choices"] and converted not in metadata["choices"]:
+        raise refusal
+    if metadata["pattern"] and not re.fullmatch(metadata["pattern"], converted):
+        raise refusal
+    return converted
+
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def _as_type(value: Any, kind: type) -> Any:
+    if kind is bool:
+        if str(value).lower() not in _BOOLEANS:
+            raise ValueError(value)
+        return _BOOLEANS[str(value).lower()]
+    if kind is int:
+        number = int(value) if isinstance(value, str) else float(value)
+        if number != int(number):
+            raise ValueError(value)
+        return int(number)
+    return kind(value)

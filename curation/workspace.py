@@ -1,0 +1,381 @@
+"""The workspace folder: tables, features, clusterings, selections; each whole or absent, with its fingerprint."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.atomic import read_json, replacing, write_json
+from curation.config import Config
+from curation.errors import InputError, MissingArtefactError, SettingError, WorkspaceError
+from curation.locks import writer_lock
+
+FORMAT_VERSION = 1
+MARKER = "artefact.json"
+TABLES = ("videos", "filtered", "segmented", "clips")
+FOLDERS = ("features", "clusterings", "selections", "projections", "columns")
+_FINGERPRINT_KEY = b"concord.fingerprint"
+
+
+def fingerprint_of(value: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of `value`."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One finished result: its key (`videos`, `features/sound`, `selections/main`), fingerprint and facts."""
+
+    key: str
+    fingerprint: str
+    info: dict[str, Any]
+
+
+class Workspace:
+    """A folder that holds one data set and everything computed of it. Any number of readers, one writer a stage.
+
+    Open with `Workspace.open` (existing) or `Workspace.create` (new or empty folder).
+    """
+
+    def __init__(self, path: Path, description: dict[str, Any]) -> None:
+        self.path = path
+        self._description = description
+
+    # -- opening ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], *, name: str = "", roots: Sequence[str] = ()) -> Workspace:
+        """Make a workspace in a new or empty folder; opens it when it is one already.
+
+        Raises `WorkspaceError` when the folder holds something else.
+        """
+        folder = Path(path).expanduser().resolve()
+        if (folder / "workspace.json").is_file():
+            return cls.open(folder)
+        try:
+            occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        except OSError as error:
+            raise WorkspaceError(
+                f"{folder} cannot be read ({error.strerror}).", hint="Choose another folder."
+            ) from error
+        if occupied:
+            raise WorkspaceError(
+                f"{folder} holds other files and is no workspace.",
+                hint="Give the path of a new or an empty folder; nothing in this one was changed.",
+            )
+        description = {
+            "format_version": FORMAT_VERSION,
+            "name": name or folder.name,
+            "roots": [str(Path(root).expanduser().resolve()) for root in roots],
+            "settings": {},
+            "created": time.time(),
+        }
+        write_json(folder / "workspace.json", description)
+        return cls(folder, description)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Workspace:
+        """Open a workspace. Raises `WorkspaceError` when there is none, or it was made by a newer version."""
+        folder = Path(path).expanduser().resolve()
+        file = folder / "workspace.json"
+        if not file.is_file():
+            raise WorkspaceError(
+                f"There is no workspace at {folder}.",
+                hint="Make one with: python -m curation init WORKSPACE --media FOLDER",
+            )
+        description = read_json(file)
+        version = description.get("format_version") if isinstance(description, dict) else None
+        if not isinstance(version, int):
+            raise WorkspaceError(f"{file} does not describe a workspace.", hint="Restore it from a copy.")
+        if version > FORMAT_VERSION:
+            raise WorkspaceError(
+                f"{folder} was made by a newer version of Concord "
+                f"(format {version}, this one reads up to {FORMAT_VERSION}).",
+                hint="Update Concord to open it; nothing was changed.",
+                code="newer_format",
+            )
+        return cls(folder, description)
+
+    @property
+    def name(self) -> str:
+        return str(self._description.get("name") or self.path.name)
+
+    @property
+    def roots(self) -> list[str]:
+        """Media folders, absolute. Rows of videos.parquet point into this list by `root`."""
+        return list(self._description.get("roots", []))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that differ from the defaults, as `{"select.budget": "0.2"}`."""
+        return dict(self._description.get("settings", {}))
+
+    @property
+    def config(self) -> Config:
+        return Config().replace(self.settings)
+
+    def configure(self, changes: Mapping[str, Any] | None = None, *, roots: Sequence[str] | None = None) -> Config:
+        """Check and keep changed settings (and media roots); returns the whole configuration."""
+        with writer_lock(self.path / "locks" / "workspace.lock", purpose="settings", wait_s=10):
+            description = read_json(self.path / "workspace.json")
+            before = Config().replace(description.get("settings", {}))
+            config = before.replace(changes or {})
+            settings = _differences(config)
+            if roots is not None:
+                known = [str(Path(root).expanduser().resolve()) for root in roots]
+                description["roots"] = known
+            description["settings"] = settings
+            if description != self._description or changes:
+                write_json(self.path / "workspace.json", description)
+            self._description = description
+        return config
+
+    # -- artefacts -------------------------------------------------------------------------------------------------
+
+    def artefact_path(self, key: str) -> Path:
+        """Where an artefact lies: a Parquet file for tables, a folder for the rest."""
+        if key in TABLES or key.startswith("columns/"):
+            return self.path / f"{key}.parquet"
+        head, _, name = key.partition("/")
+        if head not in FOLDERS or not name or name in (".", "..") or "/" in name or name.startswith("."):
+            raise WorkspaceError(f"{key!r} is not the name of an artefact.")
+        return self.path / head / name
+
+    def artefact(self, key: str) -> Artefact | None:
+        """The finished artefact called `key`, or None. What is half-written is never seen."""
+        path = self.artefact_path(key)
+        if path.suffix == ".parquet" and (key in TABLES or key.startswith("columns/")):
+            try:
+                metadata = pq.read_schema(path).metadata or {}
+            except FileNotFoundError:
+                return None
+            except (pa.ArrowException, OSError) as error:
+                raise WorkspaceError(f"{path} cannot be read ({error}).", hint="Remove it and run again.") from error
+            info = self._manifest().get(key, {})
+            return Artefact(key, metadata.get(_FINGERPRINT_KEY, b"").decode(), info)
+        if not (path / MARKER).is_file():
+            return None
+        marker = read_json(path / MARKER)
+        return Artefact(key, marker["fingerprint"], marker.get("info", {}))
+
+    def fingerprint(self, key: str) -> str | None:
+        """The fingerprint of a finished artefact, or None when there is none."""
+        found = self.artefact(key)
+        return found.fingerprint if found else None
+
+    def require(self, key: str, stage: str) -> Artefact:
+        """The artefact, or `MissingArtefactError` saying which stage makes it."""
+        found = self.artefact(key)
+        if found is None:
+            raise MissingArtefactError(
+                f"{self.name} has no {key} yet.", hint=f"Make it with: python -m curation {stage} {self.path}"
+            )
+        return found
+
+    def keys(self, folder: str) -> list[str]:
+        """Keys of the finished artefacts of a kind: `keys("clusterings")`; sorted."""
+        base = self.path / folder
+        if folder == "columns":
+            return sorted(f"columns/{p.stem}" for p in base.glob("[!.]*.parquet"))
+        return sorted(f"{folder}/{p.parent.name}" for p in base.glob(f"[!.]*/{MARKER}"))
+
+    def partial_folder(self, key: str, fingerprint: str) -> Path:
+        """Where the parts of an unfinished artefact are gathered; survives a kill, so that finished parts are kept."""
+        path = self.artefact_path(key)
+        folder = path.parent / f".{path.stem if path.suffix == '.parquet' else path.name}.{fingerprint[:16]}.parts"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def commit_table(self, key: str, table: pa.Table, fingerprint: str, info: Mapping[str, Any] | None = None) -> None:
+        """Put a table in place with its fingerprint, then note it in the manifest and drop its parts."""
+        metadata = {**(table.schema.metadata or {}), _FINGERPRINT_KEY: fingerprint.encode()}
+        path = self.artefact_path(key)
+        with replacing(path) as temporary:
+            pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", row_group_size=65536)
+        self._note(key, fingerprint, info or {})
+        self._drop_parts(key)
+
+    def commit_folder(self, key: str, folder: Path, fingerprint: str, info: Mapping[str, Any] | None = None) -> None:
+        """Put a gathered folder in place of the old artefact: marker written last, then renamed whole."""
+        info = dict(info or {})
+        write_json(folder / MARKER, {"key": key, "fingerprint": fingerprint, "info": info, "made": time.time()})
+        path = self.artefact_path(key)
+        old = path.parent / f".{path.name}.old"
+        self._recover(path)
+        if path.exists():
+            path.rename(old)
+        folder.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+        self._note(key, fingerprint, info)
+        self._drop_parts(key)
+
+    def recover(self) -> None:
+        """Undo a replacement that a kill cut short (the old artefact was moved aside, the new one not yet in place)."""
+        for head in FOLDERS:
+            for old in (self.path / head).glob(".*.old"):
+                self._recover(old.with_name(old.name[1:-4]))
+
+    def remove(self, key: str) -> None:
+        """Delete an artefact that its owner no longer wants (a selection, a column)."""
+        path = self.artefact_path(key)
+        if path.is_dir():
+            grave = path.parent / f".{path.name}.old"
+            shutil.rmtree(grave, ignore_errors=True)
+            (path / MARKER).unlink(missing_ok=True)
+            path.rename(grave)
+            shutil.rmtree(grave, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+        with self._manifest_lock():
+            manifest = self._manifest()
+            manifest.pop(key, None)
+            write_json(self.path / "manifest.json", manifest)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def table(self, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read a table whole (or some of its columns). Raises `MissingArtefactError` when it is not there."""
+        path = self.artefact_path(key)
+        if not path.is_file():
+            raise MissingArtefactError(
+                f"{self.name} has no {key} yet.", hint=f"Run: python -m curation run {self.path}"
+            )
+        return pq.read_table(path, columns=list(columns) if columns is not None else None, partitioning=None)
+
+    def n_rows(self, key: str) -> int:
+        """Number of rows of a table, without reading it."""
+        return int(pq.read_metadata(self.artefact_path(key)).num_rows)
+
+    def query(self, sql: str, parameters: Sequence[Any] = (), **tables: pa.Table) -> pa.Table:
+        """Run SQL over the workspace's tables (by their keys) and the given Arrow tables; nothing else can be read."""
+        connection = duckdb.connect(":memory:", config={"threads": 2, "memory_limit": "1GB"})
+        try:
+            files = [(key, path) for key in TABLES if (path := self.artefact_path(key)).is_file()]
+            for key, path in files:
+                connection.execute(f"CREATE VIEW {key} AS SELECT * FROM read_parquet({_quoted(path)})")
+            for name, table in tables.items():
+                connection.register(name, table)
+            allowed = ", ".join(_quoted(path) for _, path in files)
+            connection.execute(f"SET allowed_paths = [{allowed}]")
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+            return connection.sql(sql, params=list(parameters)).to_arrow_table()
+        except duckdb.Error as error:
+            raise InputError(f"The query failed: {error}", hint="Check the names of columns and the quotes.") from error
+        finally:
+            connection.close()
+
+    def array(self, key: str, name: str) -> np.ndarray:
+        """A memory-mapped array of an artefact folder: `array("clusterings/sound.logmel", "assignments")`."""
+        path = self.artefact_path(key) / f"{name}.npy"
+        if not path.is_file():
+            raise MissingArtefactError(f"{self.name} has no {key}/{name}.", hint="Run the stage that makes it.")
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def feature_parts(self, extractor: str, layer: str) -> list[Path]:
+        """Part files of one layer in row order, float16 (rows of the part, dim)."""
+        return sorted((self.artefact_path(f"features/{extractor}") / layer).glob("part-*.npy"))
+
+    def features(self, extractor: str, layer: str, rows: np.ndarray | None = None) -> np.ndarray:
+        """Features of `rows` (all by default), float32 (n, dim). Where few rows are asked, parts are mapped."""
+        parts = [np.load(path, mmap_mode="r", allow_pickle=False) for path in self.feature_parts(extractor, layer)]
+        if not parts:
+            raise MissingArtefactError(f"{self.name} has no features/{extractor}/{layer}.", hint="Run: features")
+        if rows is None:
+            return np.concatenate(parts).astype(np.float32)
+        wanted = np.asarray(rows, dtype=np.int64)
+        starts = np.cumsum([0, *[len(part) for part in parts]])
+        owner = np.searchsorted(starts, wanted, side="right") - 1
+        out = np.empty((len(wanted), parts[0].shape[1]), np.float32)
+        for index in np.unique(owner):
+            at = np.flatnonzero(owner == index)
+            out[at] = parts[index][wanted[at] - starts[index]]
+        return out
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _manifest(self) -> dict[str, Any]:
+        path = self.path / "manifest.json"
+        return read_json(path) if path.is_file() else {}
+
+    def _note(self, key: str, fingerprint: str, info: Mapping[str, Any]) -> None:
+        with self._manifest_lock():
+            manifest = self._manifest()
+            manifest[key] = {"fingerprint": fingerprint, "made": time.time(), **info}
+            write_json(self.path / "manifest.json", manifest)
+
+    @contextlib.contextmanager
+    def _manifest_lock(self) -> Iterator[None]:
+        with writer_lock(self.path / "locks" / "manifest.lock", purpose="manifest", wait_s=30):
+            yield
+
+    def _recover(self, path: Path) -> None:
+        old = path.parent / f".{path.name}.old"
+        if not old.exists():
+            return
+        if path.exists() or not (old / MARKER).is_file():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.rename(path)
+
+    def _drop_parts(self, key: str) -> None:
+        path = self.artefact_path(key)
+        stem = path.stem if path.suffix == ".parquet" else path.name
+        for folder in path.parent.glob(f".{glob_escape(stem)}.*.parts"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def glob_escape(text: str) -> str:
+    """`text` so that `Path.glob` takes it literally."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in text)
+
+
+def open_workspace(path: str | os.PathLike[str]) -> Workspace:
+    """Open the workspace at `path`. Raises `WorkspaceError` when there is none that this version can read."""
+    return Workspace.open(path)
+
+
+def _differences(config: Config) -> dict[str, Any]:
+    from curation.config import describe_settings
+
+    found = {}
+    for info in describe_settings():
+        section, name = info.key.split(".")
+        value = getattr(getattr(config, section), name)
+        if value != info.default:
+            found[info.key] = value
+    return found
+
+
+def check_name(name: str, what: str) -> str:
+    """A name that is safe as a folder's: letters, digits, dot, dash, underscore, percent, plus and single spaces."""
+    cleaned = name.strip()
+    if (
+        not cleaned
+        or cleaned.startswith(".")
+        or any(not (c.isalnum() or c in " ._-%+") for c in cleaned)
+        or len(cleaned) > 80
+    ):
+        raise SettingError(
+            f"{name!r} cannot be the name of a {what}.",
+            hint="Use letters, digits, spaces and . _ - % + (at most 80).",
+        )
+    return cleaned

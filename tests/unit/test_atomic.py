@@ -1,0 +1,54 @@
+"""Whole files or none."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from curation import atomic
+from curation.errors import WorkspaceError
+
+
+def test_an_error_while_writing_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    atomic.write_json(file, {"kept": 1})
+    with pytest.raises(RuntimeError), atomic.replacing(file) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert atomic.read_json(file) == {"kept": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_full_disk_is_said_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match="disk is full") as caught, atomic.replacing(tmp_path / "x"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.code == "disk_full"
+    assert "finished work is kept" in caught.value.hint
+
+
+def test_a_read_only_folder_is_said_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match="cannot be written"), atomic.replacing(tmp_path / "x"):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def test_arrays_come_back_and_objects_are_refused(tmp_path: Path) -> None:
+    atomic.write_array(tmp_path / "a.npy", np.arange(6).reshape(2, 3))
+    assert np.load(tmp_path / "a.npy", allow_pickle=False).tolist() == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(ValueError, match="Object arrays"):
+        atomic.write_array(tmp_path / "b.npy", np.array([{}], dtype=object))
+    assert not (tmp_path / "b.npy").exists()
+
+
+def test_json_that_is_cut_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"a": ')
+    with pytest.raises(WorkspaceError, match=r"a\.json"):
+        atomic.read_json(tmp_path / "a.json")
+
+
+def test_json_takes_numpy_values_and_odd_names(tmp_path: Path) -> None:
+    atomic.write_json(tmp_path / "a.json", {"n": np.int64(3), "x": np.float32(0.5), "p": Path("a"), "odd": "\udce9"})
+    assert atomic.read_json(tmp_path / "a.json")["n"] == 3
