@@ -1,0 +1,403 @@
+"""Curves, bars, a funnel and small maps: arrays go in, Plotly figures come out. Knows nothing of Streamlit.
+
+Every figure is drawn in the house template, light or dark, with units on its axes. Show one with
+`st.plotly_chart(figure, theme=None, config=charts.CONFIG)`: Streamlit's own theme would replace these colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from explorer.theme import Modality, category_colors, modality_ink, palette, scale_stops
+
+MAX_POINTS = 5_000
+"""More points than this belong on the map's raster, not into a figure."""
+
+CONFIG: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
+
+_FONT = "Source Sans, Source Sans Pro, system-ui, sans-serif"
+_CLEAR = "rgba(0,0,0,0)"
+
+
+def template(dark: bool = False) -> go.layout.Template:
+    """The house look: no frame, quiet horizontal gridlines, text in the theme's colours."""
+    colours = palette(dark)
+    axis = {
+        "gridcolor": colours.grid,
+        "linecolor": colours.border,
+        "zeroline": False,
+        "ticks": "",
+        "tickfont": {"color": colours.muted, "size": 12},
+        "title": {"font": {"color": colours.muted, "size": 13}, "standoff": 8},
+        "automargin": True,
+    }
+    layout = go.Layout(
+        font={"family": _FONT, "color": colours.text, "size": 13},
+        paper_bgcolor=_CLEAR,
+        plot_bgcolor=_CLEAR,
+        colorway=category_colors(7, dark),
+        margin={"l": 8, "r": 16, "t": 32, "b": 8},
+        xaxis={**axis, "showgrid": False, "showline": True},
+        yaxis={**axis, "showgrid": True},
+        title={"font": {"size": 14}, "x": 0, "xanchor": "left", "xref": "container", "y": 0.98, "yanchor": "top"},
+        hoverlabel={"bgcolor": colours.surface, "bordercolor": colours.border, "font": {"color": colours.text}},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"color": colours.muted}},
+        bargap=0.28,
+        dragmode=False,
+    )
+    return go.layout.Template(layout=layout)
+
+
+def empty(message: str, *, dark: bool = False, height: int = 200) -> go.Figure:
+    """A figure without data that says why in its middle."""
+    figure = _figure(dark, height)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.add_annotation(
+        text=message, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"color": palette(dark).muted}
+    )
+    return figure
+
+
+def mi_curve(
+    size: np.ndarray,
+    selection: np.ndarray,
+    random: np.ndarray | None = None,
+    permuted: np.ndarray | None = None,
+    *,
+    name: str = "selection",
+    others: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    marker: int | None = None,
+    dark: bool = False,
+    height: int = 320,
+) -> go.Figure:
+    """Mutual information (nats) against the number of clips selected.
+
+    size: (n,) clips; selection, random, permuted: (n,) nats, NaN where not computed. The controls are the same size
+    drawn at random, and the same method on permuted sounds. others: name -> (size, nats) of further runs.
+    marker: size to mark with a vertical line. Each line is named at its end; nothing needs a legend.
+    """
+    if len(size) == 0:
+        return empty("The curve appears once the first clips are picked.", dark=dark, height=height)
+    colours = palette(dark)
+    figure = _figure(dark, height)
+    lines: list[tuple[str, np.ndarray, np.ndarray | None, dict[str, Any]]] = [
+        ("random", size, random, {"color": colours.muted, "width": 1.5, "dash": "dot"}),
+        ("permuted sounds", size, permuted, {"color": colours.muted, "width": 1.75, "dash": "dash"}),
+    ]
+    for i, (other, (sizes, nats)) in enumerate((others or {}).items()):
+        lines.append((other, sizes, nats, {"color": category_colors(7, dark)[3 + i % 4], "width": 2}))
+    lines.append((name, size, selection, {"color": colours.primary, "width": 3}))
+    ends: list[tuple[float, float, str, str]] = []
+    for label, x, y, line in lines:
+        drawn = _line(figure, label, x, y, line)
+        if drawn is not None:
+            ends.append((*drawn, label, line["color"]))
+    _name_ends(figure, ends, height)
+    if marker is not None:
+        figure.add_vline(x=marker, line={"color": colours.text, "width": 1.5})
+        figure.add_annotation(
+            x=marker, y=1, yref="paper", yanchor="bottom", text=f"{marker:,} clips", showarrow=False
+        )
+    figure.update_layout(margin_r=132, hovermode="x unified", showlegend=False)
+    reach = max(float(np.max(x)) for _, x, y, _ in lines if y is not None)
+    figure.update_xaxes(title_text="clips selected", range=[0, reach], tickformat=",d")
+    figure.update_yaxes(title_text="mutual information, nats", rangemode="tozero")
+    return figure
+
+
+def bars(
+    labels: Sequence[str],
+    values: np.ndarray,
+    *,
+    unit: str,
+    reference: np.ndarray | None = None,
+    reference_name: str = "before",
+    name: str = "after",
+    modality: Modality | None = None,
+    horizontal: bool = True,
+    title: str = "",
+    dark: bool = False,
+    height: int | None = None,
+) -> go.Figure:
+    """Bars of named numbers, (n,) with their unit on the axis; `reference` (n,) stands as a grey bar behind each.
+
+    modality colours the bars amber or teal. Horizontal bars read from the top; height defaults to 28 px a bar.
+    """
+    if len(labels) == 0:
+        return empty("Nothing to count yet.", dark=dark)
+    colours = palette(dark)
+    fill = {"audio": colours.audio_fill, "visual": colours.visual_fill}.get(modality or "", colours.primary)
+    figure = _figure(dark, height or (72 + 28 * len(labels) if horizontal else 260))
+    series = [(name, values, fill)]
+    if reference is not None:
+        series.insert(0, (reference_name, reference, colours.unselected))
+    text = [short(label, 40) for label in labels]
+    for label, numbers, colour in series:
+        across = {"x": numbers, "y": text, "orientation": "h"} if horizontal else {"x": text, "y": numbers}
+        figure.add_bar(
+            **across,
+            name=label,
+            marker={"color": colour, "cornerradius": 2},
+            customdata=[str(one) for one in labels],
+            hovertemplate=f"%{{customdata}}<br>%{{{'x' if horizontal else 'y'}:,.4~g}} {unit}<extra></extra>",
+        )
+    paired = reference is not None
+    figure.update_layout(title_text=title, showlegend=paired, margin_t=56 if paired else 32 if title else 8)
+    _bar_axes(figure, unit, horizontal)
+    return figure
+
+
+def funnel(
+    steps: Sequence[tuple[str, int]], *, unit: str = "clips", dark: bool = False, height: int | None = None
+) -> go.Figure:
+    """What is left after each step, as bars from the top, with what the step lost written beside it."""
+    if not steps or steps[0][1] <= 0:
+        return empty("Nothing has been counted yet.", dark=dark)
+    colours = palette(dark)
+    names = [name for name, _ in steps]
+    counts = [count for _, count in steps]
+    first = counts[0]
+    notes = [f"<b>{first:,}</b> {unit}"]
+    for before, after in zip(counts, counts[1:]):
+        lost = f"  <span style='color:{colours.muted}'>−{before - after:,}</span>" if before > after else ""
+        notes.append(f"<b>{after:,}</b> · {100 * after / first:.3g} %{lost}")
+    figure = _figure(dark, height or 24 + 40 * len(steps))
+    shade = [colours.primary if i == len(steps) - 1 else colours.unselected for i in range(len(steps))]
+    figure.add_bar(
+        x=counts,
+        y=names,
+        orientation="h",
+        marker={"color": shade, "cornerradius": 2},
+        text=notes,
+        textposition="outside",
+        textfont={"color": colours.text},
+        cliponaxis=False,
+        customdata=names,
+        hovertemplate=f"%{{y}}<br>%{{x:,}} {unit}<extra></extra>",
+    )
+    figure.update_xaxes(visible=False, range=[0, first * 1.55])
+    figure.update_yaxes(autorange="reversed", showgrid=False, ticksuffix="  ")
+    figure.update_yaxes(tickfont={"color": colours.text, "size": 13})
+    figure.update_layout(margin_t=8, bargap=0.35)
+    return figure
+
+
+def scatter_map(
+    xy: np.ndarray,
+    colors: np.ndarray | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    color_title: str = "",
+    ids: Sequence[str] | None = None,
+    selected: np.ndarray | None = None,
+    modality: Modality | None = None,
+    dark: bool = False,
+    height: int = 480,
+) -> go.Figure:
+    """A map of at most `MAX_POINTS` clips; its axes carry no unit, only nearness counts, so they are not drawn.
+
+    xy: float (n, 2). colors: int (n,) categories (names says what 0, 1, ... mean; from the eighth on, hue by angle
+    around the map's middle) or float (n,) values on cividis, or None. ids: (n,) kept as customdata for clicks.
+    selected: bool (n,): the others turn grey. modality frames the map in amber or teal. Raises ValueError if there
+    are too many points.
+    """
+    if len(xy) > MAX_POINTS:
+        raise ValueError(f"a figure takes at most {MAX_POINTS:,} points, got {len(xy):,}: draw a sample or the raster")
+    if len(xy) == 0:
+        return empty("No clips to place yet.", dark=dark, height=height)
+    colours = palette(dark)
+    figure = _figure(dark, height)
+    points = np.asarray(xy, dtype=np.float64)
+    shown = np.ones(len(points), bool) if selected is None else np.asarray(selected, bool)
+    customdata = None if ids is None else np.asarray(ids, dtype=object)
+    if not shown.all():
+        _points(figure, points, ~shown, customdata, "not selected", {"color": colours.unselected, "opacity": 0.35})
+    if colors is None:
+        _points(figure, points, shown, customdata, "clips", {"color": colours.primary})
+    elif np.issubdtype(np.asarray(colors).dtype, np.floating):
+        marker = {"color": np.asarray(colors)[shown], "colorscale": _colorscale(dark), "colorbar": _bar(color_title)}
+        _points(figure, points, shown, customdata, color_title, marker)
+    else:
+        _categories(figure, points, np.asarray(colors), shown, customdata, names, dark)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, scaleanchor="x")
+    frame = colours.border if modality is None else modality_ink(modality, dark)
+    figure.add_shape(
+        type="rect", xref="paper", yref="paper", x0=0, y0=0, x1=1, y1=1, line={"color": frame, "width": 1.5}
+    )
+    figure.update_layout(margin={"l": 2, "r": 2, "t": 32, "b": 2}, dragmode="lasso", hovermode="closest")
+    return figure
+
+
+def cluster_balance(
+    before: np.ndarray,
+    after: np.ndarray,
+    *,
+    modality: Modality,
+    labels: Sequence[str] | None = None,
+    dark: bool = False,
+    height: int = 240,
+) -> go.Figure:
+    """Share of clips in each cluster before (grey) and after a selection (amber or teal), largest before first.
+
+    before, after: clips in each cluster, int (C,); labels: (C,) names, default the cluster's number. Shares are of
+    the candidates and of the selection, so both sum to 100 %.
+    """
+    if len(before) == 0 or before.sum() == 0:
+        return empty("No clusters to compare yet.", dark=dark, height=height)
+    colours = palette(dark)
+    order = np.argsort(-np.asarray(before), kind="stable")
+    names = [str(i) for i in range(len(before))] if labels is None else [str(label) for label in labels]
+    ordered = [names[i] for i in order]
+    figure = _figure(dark, height)
+    fill = colours.audio_fill if modality == "audio" else colours.visual_fill
+    ranks = np.arange(len(order))
+    both = (("candidates", before, colours.unselected, 0.86), ("selected", after, fill, 0.46))
+    for name, counts, colour, width in both:
+        shares = 100 * np.asarray(counts, dtype=np.float64)[order] / max(1, int(np.sum(counts)))
+        figure.add_bar(
+            x=ranks,
+            y=shares,
+            width=width,
+            name=name,
+            marker={"color": colour, "opacity": 0.5 if name == "candidates" else 1.0},
+            customdata=np.column_stack([ordered, np.asarray(counts)[order]]),
+            hovertemplate=f"%{{customdata[0]}}<br>{name}: %{{y:.3~g}} %, %{{customdata[1]}} clips<extra></extra>",
+        )
+    kind = "sound" if modality == "audio" else "picture"
+    few = len(order) <= 16 and max(map(len, ordered)) <= 14
+    figure.update_layout(barmode="overlay", margin_t=40)
+    figure.update_xaxes(
+        title_text=f"{kind} clusters, largest first", tickvals=ranks if few else [], ticktext=ordered if few else []
+    )
+    figure.update_yaxes(title_text="share of clips, %", rangemode="tozero")
+    return figure
+
+
+def short(text: str, room: int) -> str:
+    """The text, cut to `room` characters with an ellipsis where it is longer; safe inside Plotly's markup."""
+    cut = text if len(text) <= room else text[: room - 1] + "…"
+    return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _figure(dark: bool, height: int) -> go.Figure:
+    return go.Figure(layout=go.Layout(template=template(dark), height=height))
+
+
+def _line(
+    figure: go.Figure, label: str, x: np.ndarray, y: np.ndarray | None, line: dict[str, Any]
+) -> tuple[float, float] | None:
+    """Draws one line; returns its last point, or None where there is nothing to draw."""
+    if y is None:
+        return None
+    known = np.isfinite(np.asarray(y, dtype=np.float64))
+    if not known.any():
+        return None
+    xs, ys = np.asarray(x)[known], np.asarray(y, dtype=np.float64)[known]
+    mode = "lines" if len(xs) > 1 else "markers"
+    figure.add_scatter(
+        x=xs, y=ys, mode=mode, name=label, line=line, marker={"color": line["color"]}, hovertemplate="%{y:.3f} nats"
+    )
+    return float(xs[-1]), float(ys[-1])
+
+
+def _name_ends(figure: go.Figure, ends: list[tuple[float, float, str, str]], height: int) -> None:
+    """Writes each line's name at its end, moved apart so that no two names cover each other."""
+    top = max((y for _, y, _, _ in ends), default=1.0) or 1.0
+    room = max(60.0, height - 110.0)
+    last = -np.inf
+    for x, y, label, colour in sorted(ends, key=lambda end: end[1]):
+        at = y / top * room
+        placed = max(at, last + 17.0)
+        last = placed
+        figure.add_annotation(
+            x=x, y=y, yshift=placed - at, text=short(label, 22), font={"color": colour, "size": 12},
+            showarrow=False, xanchor="left", xshift=6,
+        )  # fmt: skip
+
+
+def _bar_axes(figure: go.Figure, unit: str, horizontal: bool) -> None:
+    if horizontal:
+        figure.update_xaxes(title_text=unit, showgrid=True, rangemode="tozero", showline=False)
+        figure.update_yaxes(autorange="reversed", showgrid=False, ticksuffix="  ")
+    else:
+        figure.update_xaxes(type="category")
+        figure.update_yaxes(title_text=unit, rangemode="tozero")
+
+
+def _points(
+    figure: go.Figure,
+    xy: np.ndarray,
+    mask: np.ndarray,
+    customdata: np.ndarray | None,
+    name: str,
+    marker: dict[str, Any],
+) -> None:
+    figure.add_scattergl(
+        x=xy[mask, 0],
+        y=xy[mask, 1],
+        mode="markers",
+        name=short(name, 28),
+        customdata=None if customdata is None else customdata[mask],
+        marker={"size": 6 if len(xy) < 1500 else 4, **marker},
+        hovertemplate=f"{short(name, 60)}<extra></extra>",
+    )
+
+
+def _categories(
+    figure: go.Figure,
+    xy: np.ndarray,
+    colors: np.ndarray,
+    shown: np.ndarray,
+    customdata: np.ndarray | None,
+    names: Sequence[str] | None,
+    dark: bool,
+) -> None:
+    kinds = np.unique(colors)
+    if len(kinds) > 7:
+        marker = {"color": _angles(xy, colors, kinds)[shown]}
+        _points(figure, xy, shown, customdata, "clips", marker)
+        return
+    fixed = category_colors(7, dark)
+    for i, kind in enumerate(kinds):
+        known = names is not None and 0 <= int(kind) < len(names)
+        name = str(names[int(kind)]) if known and names is not None else str(int(kind))
+        _points(figure, xy, shown & (colors == kind), customdata, name, {"color": fixed[i]})
+
+
+def _angles(xy: np.ndarray, colors: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """A colour for each point by where its category's middle lies around the map's middle, as CSS hsl."""
+    middle = np.median(xy, axis=0)
+    by_kind: dict[int, str] = {}
+    for i, kind in enumerate(kinds):
+        x, y = np.median(xy[colors == kind], axis=0) - middle
+        by_kind[int(kind)] = f"hsl({np.degrees(np.arctan2(y, x)) % 360:.0f},58%,{(46, 58)[i % 2]}%)"
+    return np.array([by_kind[int(kind)] for kind in colors], dtype=object)
+
+
+def _colorscale(dark: bool) -> list[list[Any]]:
+    stops = scale_stops("count", dark)
+    return [[i / (len(stops) - 1), stop] for i, stop in enumerate(stops)]
+
+
+def _bar(title: str) -> dict[str, Any]:
+    return {"title": {"text": title, "side": "right"}, "thickness": 10, "outlinewidth": 0, "len": 0.8}
+
+
+__all__ = [
+    "CONFIG",
+    "MAX_POINTS",
+    "bars",
+    "cluster_balance",
+    "empty",
+    "funnel",
+    "mi_curve",
+    "scatter_map",
+    "short",
+    "template",
+]

@@ -1,0 +1,199 @@
+class ClipGrid {
+  constructor(parent) {
+    this.root = make("div", "root");
+    this.box = make("div", "grid-box");
+    this.grid = make("div", "grid");
+    this.grid.setAttribute("role", "listbox");
+    this.grid.setAttribute("aria-label", "Clips; arrow keys move, Enter opens, L listens");
+    this.legend = make("div", "key");
+    this.box.append(this.grid);
+    this.root.append(this.box, this.legend);
+    parent.append(this.root);
+    this.tiles = [];
+    this.grid.addEventListener("click", (e) => this.click(e));
+    this.grid.addEventListener("keydown", (e) => this.key(e));
+    // One element for the whole grid: the sound of a clip is its own small video, whose picture is not shown.
+    this.sound = document.createElement("video");
+    this.sound.preload = "none";
+    this.sound.playsInline = true;
+    const sound = this.sound;
+    sound.addEventListener("play", () => claimPlayback(sound));
+    for (const name of ["play", "playing", "pause", "ended"]) sound.addEventListener(name, () => this.mark());
+    sound.addEventListener("timeupdate", () => this.progress());
+    sound.addEventListener("error", () => this.failed());
+  }
+
+  update(component) {
+    this.component = component;
+    const { items, current, tile, max_height: maxHeight } = component.data;
+    this.grid.style.gridTemplateColumns = `repeat(auto-fill, minmax(min(${tile}px, 100%), 1fr))`;
+    this.box.style.maxHeight = maxHeight ? `${maxHeight}px` : "";
+    const text = JSON.stringify(items);
+    if (text !== this.text) {
+      this.text = text;
+      this.items = items;
+      if (!items.some((item) => item.id === this.soundingId)) this.stop();
+      this.build();
+    }
+    this.setCurrent(current);
+    this.mark();
+  }
+
+  build() {
+    const focused = this.grid.getRootNode().activeElement?.dataset?.id;
+    this.tiles = this.items.map((item) => this.tile(item));
+    this.grid.replaceChildren(...this.tiles);
+    const again = focused === undefined ? null : this.tiles.find((tile) => tile.dataset.id === focused);
+    again?.focus({ preventScroll: true });
+    this.drawLegend();
+  }
+
+  tile(item) {
+    const tile = make("div", `tile${item.selected === false ? " out" : ""}`);
+    tile.dataset.id = item.id;
+    tile.tabIndex = -1;
+    tile.setAttribute("role", "option");
+    const state = item.selected === null ? "" : item.selected ? ", selected" : ", not selected";
+    tile.setAttribute("aria-label", `${item.caption || item.id}${state}`);
+    const frame = make("div", "frame");
+    if (item.still) {
+      const image = make("img");
+      Object.assign(image, { loading: "lazy", decoding: "async", alt: "", src: item.still, draggable: false });
+      image.onerror = () => image.replaceWith(this.missing());
+      frame.append(image);
+    } else frame.append(this.missing());
+    if (item.caption) frame.append(make("div", "caption", item.caption));
+    if (item.badge) frame.append(make("span", "badge", item.badge));
+    if (item.media) {
+      const listen = iconButton("volume_up", `Listen to ${item.caption || "this clip"}`, "listen");
+      listen.tabIndex = -1;
+      frame.append(listen, make("div", "bar"));
+    }
+    tile.append(frame);
+    return tile;
+  }
+
+  missing() {
+    const node = make("div", "missing");
+    node.append(icon("image_not_supported"));
+    return node;
+  }
+
+  drawLegend() {
+    const states = new Set(this.items.map((item) => item.selected));
+    this.legend.replaceChildren();
+    if (!states.has(true) && !states.has(false)) return;
+    const entry = (className, text) => {
+      const span = make("span", className);
+      span.append(make("i"), text);
+      this.legend.append(span);
+    };
+    if (states.has(true)) entry("", "selected");
+    if (states.has(false)) entry("grey", "not selected");
+  }
+
+  setCurrent(id) {
+    this.current = id;
+    const reachable = this.tiles.find((tile) => tile.dataset.id === id) ?? this.tiles[0];
+    for (const tile of this.tiles) {
+      tile.classList.toggle("current", tile.dataset.id === id);
+      tile.setAttribute("aria-selected", tile.dataset.id === id);
+      tile.tabIndex = tile === reachable ? 0 : -1;
+    }
+  }
+
+  // ---- choosing
+
+  click(e) {
+    const tile = e.target.closest(".tile");
+    if (!tile) return;
+    if (e.target.closest(".listen")) this.listen(tile.dataset.id);
+    else this.choose(tile.dataset.id);
+  }
+
+  choose(id) {
+    this.setCurrent(id);
+    this.component.setTriggerValue("choose", { clip_id: id });
+  }
+
+  key(e) {
+    const at = this.tiles.findIndex((tile) => tile === e.target.closest(".tile"));
+    if (at < 0 || e.ctrlKey || e.metaKey || e.altKey) return;
+    const columns = getComputedStyle(this.grid).gridTemplateColumns.split(" ").length;
+    const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -at, End: this.tiles.length - 1 - at };
+    if (e.key in moves) {
+      const next = this.tiles[at + moves[e.key]];
+      if (next) {
+        next.focus();
+        next.scrollIntoView({ block: "nearest" });
+        clearTimeout(this.timer);
+        this.setCurrent(next.dataset.id);
+        this.timer = setTimeout(() => this.choose(next.dataset.id), 220);
+      }
+    } else if (e.key === "Enter") this.choose(this.tiles[at].dataset.id);
+    else if (e.key.toLowerCase() === "l" || e.key === " ") this.listen(this.tiles[at].dataset.id);
+    else return;
+    e.preventDefault();
+    e.stopPropagation();
+  }
+
+  // ---- listening
+
+  listen(id) {
+    const item = this.items.find((one) => one.id === id);
+    if (!item?.media) return;
+    if (this.soundingId === id && !this.sound.paused) {
+      this.sound.pause();
+      return;
+    }
+    this.soundingId = id;
+    this.sound.src = item.media;
+    this.sound.play().catch((error) => { if (error.name !== "AbortError") this.failed(); });
+  }
+
+  stop() {
+    this.soundingId = null;
+    this.sound.pause();
+    this.sound.removeAttribute("src");
+  }
+
+  mark() {
+    const playing = !this.sound.paused && !this.sound.ended;
+    for (const tile of this.tiles) {
+      const on = playing && tile.dataset.id === this.soundingId;
+      tile.classList.toggle("sounding", on);
+      const button = tile.querySelector(".listen");
+      if (button) setIcon(button, on ? "stop" : "volume_up");
+      const bar = tile.querySelector(".bar");
+      if (bar && !on) bar.style.width = "0";
+    }
+  }
+
+  progress() {
+    const bar = this.tiles.find((tile) => tile.dataset.id === this.soundingId)?.querySelector(".bar");
+    if (bar && this.sound.duration) bar.style.width = `${(100 * this.sound.currentTime) / this.sound.duration}%`;
+  }
+
+  failed() {
+    if (!this.soundingId || !this.sound.getAttribute("src")) return;
+    this.drawLegend();
+    this.legend.append(make("span", "trouble", "This clip's sound could not be played: its file may have moved since the scan."));
+  }
+
+  destroy() {
+    clearTimeout(this.timer);
+    this.stop();
+    if (shared.playing === this.sound) shared.playing = null;
+    this.root.remove();
+  }
+}
+
+export default function (component) {
+  const parent = component.parentElement;
+  const self = (parent.__clipGrid ??= new ClipGrid(parent));
+  self.update(component);
+  return () => {
+    self.destroy();
+    delete parent.__clipGrid;
+  };
+}

@@ -1,0 +1,109 @@
+// Shared by every component: what two components on one page must agree on lives in `shared`.
+
+const shared = (window.__concord ??= { arrays: new Map(), blobs: new Map(), playing: null });
+
+function make(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function icon(name) {
+  const node = make("span", "icon", name);
+  node.setAttribute("aria-hidden", "true");
+  return node;
+}
+
+function iconButton(name, label, className = "button") {
+  const button = make("button", className);
+  button.type = "button";
+  button.title = label;
+  button.setAttribute("aria-label", label);
+  button.append(icon(name));
+  return button;
+}
+
+function setIcon(button, name, label) {
+  button.firstElementChild.textContent = name;
+  if (label) {
+    button.title = label;
+    button.setAttribute("aria-label", label);
+  }
+}
+
+function parseColor(text) {
+  const value = String(text ?? "").trim();
+  const hex = value.match(/^#([0-9a-f]{3,8})$/i);
+  if (hex) {
+    let digits = hex[1];
+    if (digits.length < 6) digits = [...digits].map((d) => d + d).join("");
+    return [0, 2, 4].map((i) => parseInt(digits.slice(i, i + 2), 16));
+  }
+  const parts = value.match(/[\d.]+/g);
+  return parts && parts.length >= 3 ? parts.slice(0, 3).map(Number) : null;
+}
+
+function cssColor(node, name, fallback) {
+  const style = getComputedStyle(node);
+  return parseColor(style.getPropertyValue(name)) ?? parseColor(fallback);
+}
+
+const rgb = (c, alpha) => (alpha === undefined ? `rgb(${c.join(",")})` : `rgba(${c.join(",")},${alpha})`);
+const mix = (a, b, t) => a.map((v, i) => Math.round(v + (b[i] - v) * t));
+const luminance = ([r, g, b]) => (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
+
+function themeOf(node) {
+  const background = cssColor(node, "--st-background-color", "#ffffff");
+  const dark = luminance(background) < 0.5;
+  const text = cssColor(node, "--st-text-color", dark ? "#e7ebf1" : "#1a2330");
+  return {
+    dark,
+    background,
+    text,
+    muted: mix(text, background, 0.32),
+    primary: cssColor(node, "--st-primary-color", "#0b67a8"),
+    audio: cssColor(node, "--st-orange-color", "#d98b06"),
+    audioInk: cssColor(node, "--st-orange-text-color", "#965700"),
+    visual: cssColor(node, "--st-green-color", "#12988f"),
+    visualInk: cssColor(node, "--st-green-text-color", "#0a6f69"),
+    font: getComputedStyle(node).getPropertyValue("--st-font") || "sans-serif",
+  };
+}
+
+function formatNumber(value) {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (Number.isInteger(value) || size >= 1000) return Math.round(value).toLocaleString("en-US");
+  if (size >= 100) return value.toFixed(1);
+  const text = size >= 0.0005 ? value.toFixed(size >= 10 ? 1 : size >= 1 ? 2 : 3) : value.toExponential(1);
+  return text.replaceAll("-", "−");
+}
+
+// For the inside of a cell: two decimals at most.
+function formatBrief(value) {
+  if (!Number.isFinite(value) || Number.isInteger(value)) return formatNumber(value);
+  const size = Math.abs(value);
+  if (size >= 1000) return Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 }).format(value);
+  const text = value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2).replace("-", "−");
+  return Number(value.toFixed(2)) === 0 ? "0.00" : text;
+}
+
+function formatTime(seconds) {
+  if (!Number.isFinite(seconds)) return "–";
+  const minutes = Math.floor(seconds / 60);
+  return `${minutes}:${(seconds - 60 * minutes).toFixed(1).padStart(4, "0")}`;
+}
+
+// Keys of a component count when it has the focus, or when nothing on the page has.
+function hasFocus(root) {
+  const active = document.activeElement;
+  const host = root.getRootNode().host;
+  return !active || active === document.body || (host && active === host) || root.contains(active);
+}
+
+// Only one thing sounds at a time, whichever component it belongs to.
+function claimPlayback(media) {
+  if (shared.playing && shared.playing !== media) shared.playing.pause();
+  shared.playing = media;
+}

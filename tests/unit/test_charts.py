@@ -1,0 +1,303 @@
+"""Figures are functions of their arrays, the tokens are one set, and the heatmap's image says what the matrix says."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import zlib
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from explorer import charts, theme
+from explorer.components import heatmap as heatmap_module
+from explorer.components.clip_grid import GridEvent
+from explorer.components.clip_grid import _event as grid_event
+from explorer.components.heatmap import HeatmapEvent, indexed, value_limit
+from explorer.components.player import PlayerEvent
+from explorer.components.player import _event as player_event
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def luminance(color: str) -> float:
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def contrast(a: str, b: str) -> float:
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+# ---- tokens
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_config_holds_the_tokens(name):
+    section = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"][name]
+    colours = theme.palette(name == "dark")
+    assert section["primaryColor"] == colours.primary
+    assert section["backgroundColor"] == colours.background
+    assert section["secondaryBackgroundColor"] == colours.surface
+    assert section["textColor"] == colours.text
+    assert section["borderColor"] == colours.border
+    for modality in ("audio", "visual"):
+        bound = theme.MODALITY_COLOR_NAME[modality]
+        assert section[f"{bound}Color"] == getattr(colours, f"{modality}_fill")
+        assert section[f"{bound}TextColor"] == getattr(colours, f"{modality}_ink")
+        assert section[f"{bound}BackgroundColor"] == getattr(colours, f"{modality}_surface")
+
+
+def test_config_is_safe_and_quiet():
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    assert config["server"]["address"] == "127.0.0.1"
+    assert config["server"]["enableCORS"] and config["server"]["enableXsrfProtection"]
+    assert config["browser"]["gatherUsageStats"] is False
+    assert config["client"]["showSidebarNavigation"] is False
+    assert tuple(config["theme"]["chartCategoricalColors"]) == theme.OKABE_ITO
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_colours_can_be_read(dark):
+    colours = theme.palette(dark)
+    for ink in (colours.text, colours.muted, colours.audio_ink, colours.visual_ink):
+        assert contrast(ink, colours.background) >= 4.5
+        assert contrast(ink, colours.surface) >= 4.5
+    assert contrast("#FFFFFF", colours.primary) >= 4.0
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_scales_move_away_from_the_page(dark):
+    colours = theme.palette(dark)
+    counts = [contrast(stop, colours.background) for stop in theme.scale_stops("count", dark)]
+    assert counts == sorted(counts)
+    ends = [contrast(stop, colours.background) for stop in theme.scale_stops("diverging", dark)]
+    middle = len(ends) // 2
+    assert min(ends) == ends[middle]
+    assert ends[: middle + 1] == sorted(ends[: middle + 1], reverse=True)
+    assert ends[middle:] == sorted(ends[middle:])
+
+
+def test_an_unknown_scale_names_the_known_ones():
+    with pytest.raises(ValueError, match="'count', 'diverging'"):
+        theme.scale_stops("rainbow", False)  # type: ignore[arg-type]
+
+
+# ---- figures
+
+
+def all_figures(dark: bool) -> list[go.Figure]:
+    size = np.array([25, 50, 75])
+    rng = np.random.default_rng(0)
+    return [
+        charts.mi_curve(size, size / 75.0, size / 150.0, size / 100.0, marker=50, dark=dark),
+        charts.bars(["a", "b"], np.array([1, 2]), unit="clips", reference=np.array([2, 2]), dark=dark),
+        charts.bars(["a", "b"], np.array([1, 2]), unit="clips", horizontal=False, modality="audio", dark=dark),
+        charts.funnel([("readable", 10), ("selected", 4)], dark=dark),
+        charts.scatter_map(rng.normal(size=(9, 2)), np.arange(9) % 3, selected=np.arange(9) < 5, dark=dark),
+        charts.scatter_map(rng.normal(size=(9, 2)), rng.random(9), modality="visual", dark=dark),
+        charts.cluster_balance(np.array([1, 5, 4]), np.array([1, 1, 1]), modality="visual", dark=dark),
+        charts.empty("nothing", dark=dark),
+    ]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_figure_has_the_house_template_and_survives_json(dark):
+    for figure in all_figures(dark):
+        assert figure.layout.template.layout.font.color == theme.palette(dark).text
+        assert json.loads(figure.to_json())["layout"]["height"] > 0
+
+
+def test_figures_leave_their_arrays_alone():
+    size, line, counts = np.array([1.0, 2.0]), np.array([0.5, np.nan]), np.array([3, 1, 2])
+    copies = size.copy(), line.copy(), counts.copy()
+    charts.mi_curve(size, line, line, line)
+    charts.cluster_balance(counts, counts, modality="audio")
+    for array, copy in zip((size, line, counts), copies):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_mi_curve_draws_what_is_known():
+    figure = charts.mi_curve(np.array([25, 50]), np.array([1.0, 1.5]), None, np.array([0.4, np.nan]), name="run <A>")
+    drawn = {trace.name: list(trace.y) for trace in figure.data}
+    assert drawn == {"permuted sounds": [0.4], "run <A>": [1.0, 1.5]}
+    assert {note.text for note in figure.layout.annotations} == {"permuted sounds", "run &lt;A&gt;"}
+    assert figure.layout.yaxis.title.text == "mutual information, nats"
+    assert figure.layout.xaxis.title.text == "clips selected"
+
+
+def test_mi_curve_names_do_not_cover_each_other():
+    size = np.array([10, 20])
+    figure = charts.mi_curve(size, np.array([1.0, 2.0]), np.array([1.0, 1.99]), np.array([1.0, 1.995]), height=300)
+    room = 300 - 110
+    heights = sorted(note.y / 2.0 * room + note.yshift for note in figure.layout.annotations)
+    assert np.diff(heights).min() >= 16.9
+
+
+def test_funnel_says_what_each_step_lost():
+    figure = charts.funnel([("readable", 200), ("healthy", 150), ("selected", 150)])
+    assert list(figure.data[0].x) == [200, 150, 150]
+    first, second, third = figure.data[0].text
+    assert "200" in first and "150" in second and "75 %" in second and "−50" in second and "−" not in third
+
+
+def test_cluster_balance_shares_sum_to_one_hundred_and_largest_comes_first():
+    counts = np.array([10, 70, 20]), np.array([5, 5, 0])
+    figure = charts.cluster_balance(*counts, modality="audio", labels=["x", "y", "z"])
+    before, after = figure.data
+    assert list(before.y) == [70.0, 20.0, 10.0]
+    assert list(after.y) == [50.0, 0.0, 50.0]
+    assert list(figure.layout.xaxis.ticktext) == ["y", "z", "x"]
+
+
+def test_scatter_map_keeps_ids_with_their_points_and_greys_the_rest():
+    xy = np.arange(8.0).reshape(4, 2)
+    chosen = np.array([True, False, True, True])
+    figure = charts.scatter_map(xy, np.array([0, 0, 1, 1]), names=["dog", "cat"], ids=list("abcd"), selected=chosen)
+    found = {trace.name: (list(trace.x), list(trace.customdata)) for trace in figure.data}
+    assert found == {"not selected": ([2.0], ["b"]), "dog": ([0.0], ["a"]), "cat": ([4.0, 6.0], ["c", "d"])}
+
+
+def test_scatter_map_refuses_more_points_than_a_figure_takes():
+    with pytest.raises(ValueError, match="5,000"):
+        charts.scatter_map(np.zeros((charts.MAX_POINTS + 1, 2)))
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        charts.mi_curve(np.array([]), np.array([])),
+        charts.bars([], np.array([]), unit="clips"),
+        charts.funnel([]),
+        charts.funnel([("readable", 0)]),
+        charts.scatter_map(np.zeros((0, 2))),
+        charts.cluster_balance(np.array([0, 0]), np.array([0, 0]), modality="audio"),
+    ],
+)
+def test_figures_without_data_say_so(figure):
+    assert not figure.data
+    assert figure.layout.annotations[0].text
+
+
+def test_names_cannot_become_markup():
+    assert charts.short("<b>a & b</b>", 40) == "&lt;b&gt;a &amp; b&lt;/b&gt;"
+    assert charts.short("abcdef", 4) == "abc…"
+
+
+# ---- the heatmap's message
+
+
+def test_count_image_is_empty_at_zero_and_full_at_the_limit():
+    image = indexed(np.array([[0.0, 25.0], [100.0, np.nan]]), "count")
+    assert image.dtype == np.uint8
+    assert image.tolist() == [[0, 128], [255, 0]]
+
+
+def test_diverging_image_is_symmetric_about_zero():
+    values = np.array([[-2.0, -1.0, 0.0, 1.0, 2.0, np.nan, -np.inf, np.inf]])
+    image = indexed(values, "diverging")[0].astype(int)
+    assert image[0] == 1 and image[4] == 255 and abs(image[1] + image[3] - 256) <= 1
+    assert image[2] == 128
+    assert image[5:].tolist() == [0, 1, 255]
+
+
+def test_limit_is_positive_whatever_the_data():
+    assert value_limit(np.zeros((2, 2))) == 1.0
+    assert value_limit(np.full((2, 2), np.nan)) == 1.0
+    assert value_limit(np.array([[3.0, -7.0]])) == 7.0
+    sparse = np.zeros((200, 200))
+    sparse[0, 0] = 5.0
+    assert value_limit(sparse) == 5.0
+    with pytest.raises(ValueError, match="above 0"):
+        value_limit(np.ones((1, 1)), limit=0.0)
+
+
+def decoded(message: bytes) -> tuple[dict, list[np.ndarray]]:
+    length = int.from_bytes(message[:4], "little")
+    header, rest = json.loads(message[4 : 4 + length]), message[4 + length :]
+    raw, arrays, offset = zlib.decompress(rest) if rest else b"", [], 0
+    for spec in header["arrays"] if rest else []:
+        count = spec["shape"][0] * spec["shape"][1]
+        array = np.frombuffer(raw, "<" + spec["type"], count, offset)
+        arrays.append(array.reshape(spec["shape"]))
+        offset += array.nbytes
+    return header, arrays
+
+
+def test_message_carries_the_numbers():
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(5, 7))
+    hover = {"count": rng.integers(0, 900, (5, 7)), "expected": rng.random((5, 7)) * 5000}
+    arrays, raw, digest = heatmap_module._encoded(values, hover, "diverging", None)
+    header, sent = decoded(heatmap_module._message({"arrays": arrays, "digest": digest}, raw))
+    described = [(spec["name"], spec["type"]) for spec in header["arrays"]]
+    assert described == [("", "u1"), ("count", "u2"), ("expected", "f4")]
+    np.testing.assert_array_equal(sent[0], indexed(values, "diverging"))
+    np.testing.assert_array_equal(sent[1], hover["count"])
+    np.testing.assert_allclose(sent[2], hover["expected"], rtol=1e-6)
+    assert decoded(heatmap_module._message({"arrays": arrays}, b""))[1] == []
+
+
+def test_digest_follows_the_content():
+    values, count = np.array([[1.0, 2.0]]), np.array([[1, 2]])
+    same = heatmap_module._encoded(values, {"count": count}, "count", None)[2]
+    assert heatmap_module._encoded(values.copy(), {"count": count.copy()}, "count", None)[2] == same
+    assert heatmap_module._encoded(values, {"count": count[:, ::-1]}, "count", None)[2] != same
+    assert heatmap_module._encoded(values, {"total": count}, "count", None)[2] != same
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"row_labels": ["a"]}, "row_labels has 1 entries"),
+        ({"col_totals": np.ones(3)}, "col_totals has 3 entries"),
+        ({"hover": {"count": np.ones((3, 2))}}, "hover 'count' has shape"),
+        ({"values": np.ones(4)}, "1 to 1024 rows and columns"),
+        ({"values": np.ones((0, 2))}, "1 to 1024 rows and columns"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_named(change, words):
+    given = {
+        "values": np.ones((2, 2)), "hover": {}, "row_labels": "ab", "col_labels": "ab",
+        "row_totals": None, "col_totals": None, **change,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=words):
+        heatmap_module._checked(**given)
+
+
+def test_messages_from_the_browser_become_events_or_nothing():
+    assert heatmap_module._event("cell", {"row": 1, "col": 2, "seq": 5}) == HeatmapEvent(cell=(1, 2))
+    assert heatmap_module._event("box", {"r0": 0, "c0": 1, "r1": 2, "c1": 3}) == HeatmapEvent(box=(0, 1, 2, 3))
+    for bad in (None, {}, {"row": "x", "col": 1}, [1, 2], "text"):
+        assert heatmap_module._event("cell", bad) is None
+    assert player_event({"by": -1}) == PlayerEvent(-1)
+    assert player_event({"by": 0}) is None and player_event({"by": "1"}) is None and player_event(None) is None
+    assert grid_event({"clip_id": "abc"}) == GridEvent("abc")
+    assert grid_event({"clip_id": 3}) is None and grid_event(None) is None
+
+
+def test_components_draw_without_a_browser():
+    def script() -> None:
+        import numpy as np
+
+        from explorer.components.clip_grid import GridItem, clip_grid
+        from explorer.components.heatmap import heatmap
+        from explorer.components.player import player
+
+        sent = [
+            heatmap(np.ones((1, 1)), row_labels=["a"], col_labels=["b"], key="h"),
+            heatmap(np.full((2, 3), np.nan), row_labels="ab", col_labels="abc", scale="diverging", key="n"),
+            player(None, key="p"),
+            clip_grid([GridItem("c", None)], key="g"),
+            clip_grid([], key="e"),
+        ]
+        assert sent == [None] * 5
+
+    for _ in range(2):  # a second run time finds the components too, though their modules are imported already
+        app = AppTest.from_function(script, default_timeout=20).run()
+        assert not app.exception
