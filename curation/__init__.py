@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from curation.clustering import Clustering, auto_n_clusters, cluster
     from curation.information import MutualInformation, mutual_information
-    from curation.selection import Selection, SelectionCurve, select
+    from curation.selection import Selection, select
     from curation.workspace import open_workspace
 
 __version__ = "0.1.0"
@@ -23,7 +23,6 @@ _HOMES = {
     "MutualInformation": "information",
     "mutual_information": "information",
     "Selection": "selection",
-    "SelectionCurve": "selection",
     "select": "selection",
     "open_workspace": "workspace",
 }
@@ -32,7 +31,6 @@ __all__ = [
     "Clustering",
     "MutualInformation",
     "Selection",
-    "SelectionCurve",
     "auto_n_clusters",
     "cluster",
     "mutual_information",

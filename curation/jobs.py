@@ -45,6 +45,7 @@ def launch(workspace: Workspace, argv: Sequence[str], *, title: str) -> str:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]),
+        "CONCORD_CONFINED": "1",  # links in media folders must not lead out of the allowed folders
     }
     with (folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(

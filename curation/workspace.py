@@ -207,7 +207,7 @@ class Workspace:
         with replacing(path) as temporary:
             pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", row_group_size=65536)
         self._note(key, fingerprint, info or {})
-        self._drop_parts(key)
+        self.drop_parts(key)
 
     def commit_folder(self, key: str, folder: Path, fingerprint: str, info: Mapping[str, Any] | None = None) -> None:
         """Put a gathered folder in place of the old artefact: marker written last, then renamed whole."""
@@ -221,7 +221,14 @@ class Workspace:
         folder.rename(path)
         shutil.rmtree(old, ignore_errors=True)
         self._note(key, fingerprint, info)
-        self._drop_parts(key)
+        self.drop_parts(key)
+
+    def drop_parts(self, key: str) -> None:
+        """Remove the gathered parts of an artefact that is in place, or of settings that nobody wants any more."""
+        path = self.artefact_path(key)
+        stem = path.stem if path.suffix == ".parquet" else path.name
+        for folder in path.parent.glob(f".{glob_escape(stem)}.*.parts"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def recover(self) -> None:
         """Undo a replacement that a kill cut short (the old artefact was moved aside, the new one not yet in place)."""
@@ -331,12 +338,6 @@ class Workspace:
             shutil.rmtree(old, ignore_errors=True)
         else:
             old.rename(path)
-
-    def _drop_parts(self, key: str) -> None:
-        path = self.artefact_path(key)
-        stem = path.stem if path.suffix == ".parquet" else path.name
-        for folder in path.parent.glob(f".{glob_escape(stem)}.*.parts"):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _quoted(path: Path) -> str:

@@ -1,0 +1,255 @@
+"""import_features: .npy arrays or Parquet list columns made elsewhere -> features/<name>/<layer>/part-*.npy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation.atomic import replacing, write_array
+from curation.errors import InputError, SettingError
+from curation.importers.assignments import MODALITIES
+from curation.importers.clips import Placement, place_rows
+from curation.importers.readers import as_text, check_identifier, file_digest, load_npy, refuse_pickle
+from curation.locks import writer_lock
+from curation.progress import Progress
+from curation.records import FAILURES
+from curation.workspace import Workspace, fingerprint_of
+
+ROWS_PER_PART = 65_536
+SINGLE_LAYER = "features"  # the layer's name when one array is all there is
+
+Source = str | os.PathLike[str]
+
+
+def import_features(
+    workspace: Workspace,
+    name: str,
+    file: Source | Mapping[str, Source],
+    modality: str,
+    clips_file: Source | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Bring in feature vectors as features/<name>; at most a part (65,536 rows) is in memory.
+
+    `file`: a .npy (N, dim), one layer called "features"; a Parquet file, in which each list column is a layer and a
+    column clip_id, if any, names the clips; or a mapping of layer -> file. float16 and float32 are kept, other numbers
+    become float32. `modality`: "audio" or "visual". `clips_file`: see `curation.importers.clips.place_rows`.
+
+    A clip is valid when it has a row and all its values in all layers are finite; others are zeros, listed in
+    failures.parquet. Returns a report: layers, rows, valid, failures, clips, matched_by, unmatched_rows, ...
+
+    Raises `InputError`: a pickle, a wrong shape, numbers of rows that differ (with both numbers), no valid row.
+    """
+    check_identifier(name, "features")
+    if modality not in MODALITIES:
+        raise SettingError(f"Modality {modality!r} is unknown.", hint="Allowed: audio, visual.")
+    existing = workspace.artefact(f"features/{name}")
+    if existing is not None and existing.info.get("origin") != "imported":
+        raise InputError(f"{workspace.name} has features {name!r} of its own.", hint="Import them under another name.")
+    layers, ids = _layers(file)
+    counts = {layer.name: layer.n_rows for layer in layers}
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"{layer} {count}" for layer, count in counts.items())
+        raise InputError(f"The layers have different numbers of rows: {shown}.", hint="All must be of the same clips.")
+    n_rows = layers[0].n_rows
+    placement = place_rows(workspace, n_rows, f"The features {name}", clips_file, ids)
+    with writer_lock(workspace.path / "locks" / "features.lock", purpose="import of features", wait_s=10):
+        workspace.recover()
+        info = _write(workspace, name, modality, layers, placement, progress)
+    facts = {key: info[key] for key in ("layers", "valid", "failures")}
+    return {"rows": n_rows, **facts, **placement.facts()}
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One layer's file: `column` is None for .npy."""
+
+    name: str
+    path: Path
+    column: str | None
+    n_rows: int
+
+    def open(self, folder: Path) -> np.ndarray:
+        """A memory map (n_rows, dim); list columns are first written out as .npy into `folder`."""
+        if self.column is None:
+            return load_npy(self.path, n_dims=2, what="features (clips, dim)")
+        plain = folder / "sources" / f"{self.name}.npy"
+        if not plain.is_file():
+            _unpack(self.path, self.column, self.n_rows, plain)
+        return np.load(plain, mmap_mode="r", allow_pickle=False)
+
+
+def _layers(file: Source | Mapping[str, Source]) -> tuple[list[_Layer], pa.Array | None]:
+    """The layers in `file`, checked for shape and kind, and the clip ids that came with them."""
+    if isinstance(file, Mapping):
+        files = {check_identifier(layer, "a layer"): Path(path).expanduser() for layer, path in file.items()}
+    else:
+        files = {"": Path(file).expanduser()}
+    layers: list[_Layer] = []
+    ids = None
+    for layer, path in files.items():
+        refuse_pickle(path)
+        if path.suffix.lower() == ".parquet":
+            found, ids = _parquet_layers(path, layer)
+            layers += found
+        else:
+            array = load_npy(path, n_dims=2, what="features (clips, dim)")
+            if array.dtype.kind not in "fiu" or not array.shape[1]:
+                raise InputError(f"{path} holds {array.dtype} {array.shape}; features are numbers (clips, dim).")
+            layers.append(_Layer(layer or SINGLE_LAYER, path, None, len(array)))
+    if not layers:
+        raise InputError("No layer was given.", hint="Give one file, or a file for each layer.")
+    names = Counter(layer.name for layer in layers)
+    if names.most_common(1)[0][1] > 1 or "parts" in names or "sources" in names:
+        raise SettingError(f"The layers' names cannot be {', '.join(names)}.", hint="Each needs a name of its own.")
+    return layers, ids
+
+
+def _parquet_layers(path: Path, layer: str) -> tuple[list[_Layer], pa.Array | None]:
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.", hint="Check the path.")
+    try:
+        schema, n_rows = pq.read_schema(path), pq.read_metadata(path).num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} cannot be read as Parquet ({error}).") from error
+    lists = [field.name for field in schema if _is_vector(field.type)]
+    if not lists:
+        raise InputError(f"{path} has no column of lists of numbers.", hint=f"Its columns: {', '.join(schema.names)}.")
+    if layer and len(lists) > 1:
+        raise InputError(f"{path} has several list columns: {', '.join(lists)}.", hint="Give the file alone.")
+    ids = None
+    if "clip_id" in schema.names:
+        ids = as_text(pq.read_table(path, columns=["clip_id"], partitioning=None)["clip_id"]).combine_chunks()
+    return [_Layer(layer or check_identifier(column, "a layer"), path, column, n_rows) for column in lists], ids
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return listed and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))
+
+
+def _unpack(path: Path, column: str, n_rows: int, plain: Path) -> None:
+    """Write a list column as .npy, batch by batch; a missing list is a row of NaN."""
+    with pq.ParquetFile(path) as reader, replacing(plain) as temporary:
+        half = pa.types.is_float16(reader.schema_arrow.field(column).type.value_type)
+        out: np.memmap | None = None
+        start = 0
+        for batch in reader.iter_batches(ROWS_PER_PART, columns=[column]):
+            lists = batch[column]
+            there = pc.is_valid(lists).to_numpy(zero_copy_only=False)
+            sizes = pc.unique(pc.list_value_length(lists.filter(pa.array(there)))).to_pylist()
+            dim = out.shape[1] if out is not None else sizes[0] if sizes else 0
+            if any(size != dim for size in sizes) or (sizes and not dim):
+                shown = ", ".join(str(size) for size in sorted({dim, *sizes}))
+                raise InputError(f"{path}: the lists in {column} are of different lengths ({shown}).")
+            if out is None and dim:
+                out = np.lib.format.open_memmap(
+                    temporary, mode="w+", dtype=np.float16 if half else np.float32, shape=(n_rows, dim)
+                )
+                out[:start] = np.nan
+            if out is not None:
+                rows = np.full((len(there), dim), np.nan, out.dtype)
+                rows[there] = pc.list_flatten(lists).to_numpy(zero_copy_only=False).reshape(-1, dim)
+                out[start : start + len(there)] = rows
+            start += len(there)
+        if out is None:
+            raise InputError(f"{path}: no row of {column} has a list.")
+        out.flush()
+        del out
+
+
+def _write(
+    workspace: Workspace,
+    name: str,
+    modality: str,
+    layers: list[_Layer],
+    placement: Placement,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    digests = {str(path): file_digest(path) for path in {layer.path for layer in layers}}
+    content = {layer.name: [digests[str(layer.path)], layer.column] for layer in layers}
+    key = f"features/{name}"
+    fingerprint = fingerprint_of(
+        {"import": "features", "modality": modality, "layers": content, "rows": placement.fingerprint}
+    )
+    existing = workspace.artefact(key)
+    if existing is not None and existing.fingerprint == fingerprint:
+        return existing.info
+    folder = workspace.partial_folder(key, fingerprint)
+    arrays = {layer.name: layer.open(folder) for layer in layers}
+    valid, missing = _write_parts(folder, arrays, placement, progress)
+    if not valid.any():
+        raise InputError(
+            f"No clip of {workspace.name} has features {name}: every row has a value that is not finite.",
+            hint="Look for NaN and infinite values in the file.",
+        )
+    write_array(folder / "valid.npy", valid)
+    failures = _failures(valid, missing)
+    with replacing(folder / "failures.parquet") as temporary:
+        pq.write_table(failures, temporary)
+    info = {
+        "origin": "imported",
+        "modality": modality,
+        "layers": {layer: int(array.shape[1]) for layer, array in arrays.items()},
+        "clips": len(valid),
+        "valid": int(valid.sum()),
+        "failures": {item["values"]: item["counts"] for item in pc.value_counts(failures["code"]).to_pylist()},
+    }
+    del arrays
+    shutil.rmtree(folder / "sources", ignore_errors=True)
+    shutil.rmtree(folder / "parts", ignore_errors=True)
+    workspace.commit_folder(key, folder, fingerprint, info)
+    return info
+
+
+def _write_parts(
+    folder: Path, arrays: dict[str, np.ndarray], placement: Placement, progress: Progress | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write every part of every layer; returns which clips are valid, and which have no row. Done parts are kept."""
+    n = placement.n_clips
+    valid, missing = np.zeros(n, bool), np.zeros(n, bool)
+    if progress is not None:
+        progress.start("import", n, "clips")
+    for index, start in enumerate(range(0, n, ROWS_PER_PART)):
+        stop = min(n, start + ROWS_PER_PART)
+        missing[start:stop] = ~placement.present(start, stop)
+        marker = folder / "parts" / f"valid-{index:06d}.npy"
+        if not marker.is_file():
+            pieces = {layer: _numbers(placement.rows(array, start, stop)) for layer, array in arrays.items()}
+            good = ~missing[start:stop]
+            for piece in pieces.values():
+                good &= np.isfinite(piece).all(axis=1)
+            for layer, piece in pieces.items():
+                piece[~good] = 0
+                write_array(folder / layer / f"part-{index:06d}.npy", piece)
+            write_array(marker, good)  # written last: it says that the part is whole
+        valid[start:stop] = np.load(marker, allow_pickle=False)
+        if progress is not None:
+            progress.advance(stop - start)
+            progress.check_cancelled()
+    return valid, missing
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    if values.dtype in (np.float16, np.float32):
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and so not valid
+        return values.astype(np.float32)
+
+
+def _failures(valid: np.ndarray, missing: np.ndarray) -> pa.Table:
+    rows = np.flatnonzero(~valid)
+    gone = pa.array(missing[rows])
+    code = pc.if_else(gone, "no_row", "not_finite")
+    message = pc.if_else(gone, "No row of the imported features names this clip.", "A value is not a finite number.")
+    return pa.table([pa.array(rows), code, message], schema=FAILURES)

@@ -1,0 +1,138 @@
+"""Reading files made elsewhere: tables (csv, tsv, jsonl, parquet) as Arrow, .npy as memory maps; never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv
+from pyarrow import json as arrow_json
+
+from curation.errors import InputError, SettingError
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib", ".ckpt")
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+
+
+def table_columns(file: str | os.PathLike[str]) -> list[str]:
+    """Names of a table's columns. Raises `InputError` when the file is missing or no table."""
+    path, kind = _table_kind(file)
+    try:
+        if kind == ".parquet":
+            return list(pq.read_schema(path).names)
+        if kind in _DELIMITERS:
+            with csv.open_csv(path, parse_options=_parse_options(kind)) as reader:
+                return list(reader.schema.names)
+        return list(arrow_json.read_json(path).column_names)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def read_table(file: str | os.PathLike[str], columns: Iterable[str]) -> pa.Table:
+    """Some columns of a table. Cells of csv and tsv stay text, as written ("0012" keeps its zeros).
+
+    Raises `InputError` when the file is missing, damaged, of another kind or without one of the columns.
+    """
+    wanted = list(dict.fromkeys(columns))
+    present = table_columns(file)
+    for name in wanted:
+        if name not in present:
+            raise InputError(f"{file} has no column {name!r}.", hint=f"Its columns: {', '.join(present) or 'none'}.")
+    path, kind = _table_kind(file)
+    try:
+        if kind == ".parquet":
+            return pq.read_table(path, columns=wanted, partitioning=None)
+        if kind in _DELIMITERS:
+            convert = csv.ConvertOptions(
+                column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, strings_can_be_null=False
+            )
+            return csv.read_csv(path, parse_options=_parse_options(kind), convert_options=convert)
+        return arrow_json.read_json(path).select(wanted)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A plain column as text without surrounding spaces; empty text is null. Raises `InputError` for nested values."""
+    if pa.types.is_nested(column.type):
+        raise InputError(f"A column of {column.type} cannot be joined.", hint="Choose one with plain values.")
+    try:
+        text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    except pa.ArrowException as error:
+        raise InputError(f"A column of {column.type} cannot be read as text ({error}).") from error
+    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+
+
+def load_npy(file: str | os.PathLike[str], *, n_dims: int, what: str) -> np.ndarray:
+    """A memory-mapped .npy of `n_dims` dimensions. Raises `InputError` saying what it is instead."""
+    path = _existing(file)
+    refuse_pickle(path)
+    if path.suffix.lower() == ".npz":
+        raise InputError(f"{path} holds several arrays (.npz).", hint="Save the one that is meant with numpy.save.")
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} cannot be read as a .npy array ({error}).", hint="Use numpy.save.") from error
+    if array.ndim != n_dims:
+        raise InputError(f"{path} has shape {array.shape}; {what} have {n_dims} dimensions.")
+    return array
+
+
+def refuse_pickle(path: Path) -> None:
+    """Raise `InputError` for a file that only running it as a program would open."""
+    if path.suffix.lower() in _PICKLES:
+        raise InputError(
+            f"{path} is a pickle, which can run any program when it is read, so it is refused.",
+            hint="Save the array with numpy.save (.npy), or the table as Parquet, and import that.",
+            code="pickle",
+        )
+
+
+def file_digest(file: str | os.PathLike[str]) -> str:
+    """BLAKE2b (hex) of a file's bytes."""
+    path = _existing(file)
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "blake2b").hexdigest()[:32]
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def check_identifier(name: str, what: str) -> str:
+    """A name that settings can list (`select.layers`): letters, digits, dot, dash, underscore; at most 80."""
+    if not re.fullmatch(r"\w[\w.-]{0,79}", name):
+        raise SettingError(f"{name!r} cannot be the name of {what}.", hint="Use letters, digits, . _ - (at most 80).")
+    return name
+
+
+def _table_kind(file: str | os.PathLike[str]) -> tuple[Path, str]:
+    path = _existing(file)
+    refuse_pickle(path)
+    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    kind = plain.suffix.lower()
+    if kind not in TABLE_SUFFIXES:
+        raise InputError(f"{path} is not a table that can be read.", hint=f"Kinds: {', '.join(TABLE_SUFFIXES)}.")
+    return path, kind
+
+
+def _existing(file: str | os.PathLike[str]) -> Path:
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.", hint="Check the path.")
+    return path
+
+
+def _parse_options(kind: str) -> csv.ParseOptions:
+    return csv.ParseOptions(delimiter=_DELIMITERS[kind], newlines_in_values=True)
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} cannot be read as a table ({error}).", hint="Is it complete, in UTF-8, with a header?")

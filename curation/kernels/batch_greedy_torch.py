@@ -1,0 +1,291 @@
+"""Batch-greedy on a torch device: the same `Plan` in, the same picks out as `batch_greedy`, pick by pick.
+
+The loop stays on the device: draws are hashed there, tables live there, and scores are sums of the same int64
+entries. What differs is only how a batch is drawn in parallel: many draws at once, those of taken clips and repeats
+removed, the first b kept, which is what drawing one after another gives.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from curation.kernels.draws import GOLDEN_INT, MASK, MULTIPLIERS, STREAM_BATCHES, mix_int, stream_key
+from curation.kernels.greedy_plan import SCALE, Plan, make_limits, make_pool, make_tables
+from curation.kernels.information import pair_information
+
+
+def _signed(value: int) -> int:
+    """The int64 with the same bits as an unsigned 64-bit number."""
+    value &= MASK
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _shifted(z: torch.Tensor, bits: int) -> torch.Tensor:
+    """Logical right shift of int64."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def hashes(key: int, start: int, count: int, device: torch.device | str) -> torch.Tensor:
+    """Draws start .. start + count under `key`, int64 (count,) with the bits of `draws.hashed`."""
+    # key + (j + 1) * GOLDEN, all modulo 2^64: int64 products wrap in the same way
+    j = torch.arange(count, dtype=torch.int64, device=device)
+    z = j * _signed(GOLDEN_INT) + _signed(key + (start + 1) * GOLDEN_INT)
+    z = (z ^ _shifted(z, 30)) * _signed(MULTIPLIERS[0])
+    z = (z ^ _shifted(z, 27)) * _signed(MULTIPLIERS[1])
+    return z ^ _shifted(z, 31)
+
+
+def bounded(h: torch.Tensor, size: int) -> torch.Tensor:
+    """The uniform integers in [0, size) that `draws.bounded` gives for these hashes, rejected ones left out."""
+    product = _shifted(h, 32) * size
+    kept = (product & 0xFFFFFFFF) >= (1 << 32) % size
+    return (product >> 32)[kept]
+
+
+def _first_occurrences(values: torch.Tensor) -> torch.Tensor:
+    """`values` without repeats, in order of first occurrence."""
+    ordered, place = torch.sort(values, stable=True)
+    first = torch.ones_like(ordered, dtype=torch.bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return values[torch.sort(place[first]).values]
+
+
+class BatchGreedyTorch:
+    """A run on a torch device ("cuda", or "cpu" in tests): call `step` until it says False."""
+
+    def __init__(self, plan: Plan, device: str = "cuda") -> None:
+        self.plan = plan
+        self.device = device
+        layout, tables = plan.layout, make_tables(plan)
+        self._codes = self._put(plan.rows.codes)
+        self._partner = self._put(plan.rows.partner) if len(plan.rows.partner) else None
+        self._swapped = self._put(plan.rows.swapped)
+        self._first, self._second = self._put(layout.first), self._put(layout.second)
+        self._offset, self._stride = self._put(layout.offset[:-1]), self._put(layout.stride)
+        self._layer_offset = self._put(layout.layer_offset[:-1])
+        self._counts, self._layer_counts = self._put(tables.counts), self._put(tables.layer_counts)
+        self._values, self._layer_values = self._put(tables.values), self._put(tables.layer_values)
+        self._scale, self._layer_scale = self._put(tables.scale), self._put(tables.layer_scale)
+        self._g, self._g_host = self._put(tables.g), tables.g
+        self._start_pool()
+        self._start_run()
+
+    def _put(self, array: np.ndarray) -> torch.Tensor:
+        """A copy on the device."""
+        return torch.from_numpy(np.array(array)).to(self.device)
+
+    def _start_pool(self) -> None:
+        plan, n = self.plan, len(self.plan.rows.codes)
+        pool, limits = make_pool(plan), make_limits(plan)
+        self._limits = limits
+        taken = np.zeros(n, bool)
+        taken[plan.excluded] = True
+        self._taken = self._put(taken)  # by place in the universe; by clip with a queue
+        self._universe: torch.Tensor | None = None
+        self._ring = self._put(pool.ring.astype(np.int64)) if plan.queue else None
+        self._head, self._waiting = 0, len(pool.ring)
+        self._remaining = n - len(plan.excluded)
+
+    def _start_run(self) -> None:
+        plan = self.plan
+        self._order = torch.empty(plan.budget, dtype=torch.int64, device=self.device)
+        self._gain = torch.full((plan.budget,), float("nan"), dtype=torch.float64, device=self.device)
+        kept = len(plan.rows.codes) if plan.keep_scores else 0
+        self._scores = torch.full((kept,), float("nan"), dtype=torch.float64, device=self.device)
+        self._key = stream_key(plan.seed, STREAM_BATCHES)
+        self._n = self._batch = self._scored = self._used_us = 0
+        self._stopped = False
+        if len(plan.included):
+            self._pick(self._put(plan.included.astype(np.int64)), None)
+
+    @property
+    def n_picked(self) -> int:
+        """Clips picked so far."""
+        return self._n
+
+    @property
+    def n_scored(self) -> int:
+        """Clips compared so far, a clip once for each batch that it was in."""
+        return self._scored
+
+    def step(self, n_batches: int) -> bool:
+        """Do up to `n_batches` batches. False when the run is finished."""
+        plan = self.plan
+        for _ in range(n_batches):
+            remaining = self._remaining
+            if self._n >= plan.budget or remaining == 0 or self._stopped:
+                return False
+            b, s = plan.batch_size, plan.selection_size
+            if remaining < b:
+                b, s = remaining, max(1, plan.selection_size * remaining // plan.batch_size)
+            self._one_batch(b, min(s, plan.budget - self._n))
+        return True
+
+    def objective(self) -> float:
+        """F of the clips picked so far, nats, from the running tables."""
+        counts = (self._counts.cpu().numpy(), self._layer_counts.cpu().numpy())
+        return float(pair_information(*counts, self.plan.layout, self._n) @ self.plan.weights)
+
+    def result(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`order` int64 (s,), `gain` float64 (s,) nats, `scores` float64 (N,): see `greedy_plan.Run`."""
+        n = self._n
+        return self._order[:n].cpu().numpy(), self._gain[:n].cpu().numpy(), self._scores.cpu().numpy()
+
+    def _one_batch(self, b: int, take: int) -> None:
+        clip, place = self._from_queue(b) if self._ring is not None else self._draw(b)
+        gains = self._score(clip)
+        # Largest first, ties to the earlier draw
+        best = torch.sort(gains, stable=True, descending=True).indices
+        chosen = self._allowed(clip, best, take) if self._constrained else best[:take]
+        g_n = float(self._g_host[self._n])
+        nats = gains.to(torch.float64) / SCALE + g_n
+        self._pick(clip[chosen], nats[chosen])
+        passed = torch.ones(b, dtype=torch.bool, device=self.device)
+        passed[chosen] = False
+        self._put_back(clip[passed], place[passed], nats[passed])
+        self._batch += 1
+        self._scored += b
+
+    def _draw(self, b: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clips of a batch and their places in the universe, whose bits are set."""
+        size = len(self._taken)
+        if size > self._remaining and (2 * self._remaining < size or 2 * b >= self._remaining):
+            free = torch.nonzero(~self._taken).squeeze(1)
+            self._universe = free if self._universe is None else self._universe[free]
+            size = len(free)
+            self._taken = torch.zeros(size, dtype=torch.bool, device=self.device)
+        key = mix_int(self._key + (self._batch + 1) * GOLDEN_INT)
+        if 2 * b >= size:
+            place = torch.sort(_shifted(hashes(key, 0, size, self.device), 1), stable=True).indices[:b]
+        else:
+            place = self._draw_some(key, size, b)
+        self._taken[place] = True
+        return (place if self._universe is None else self._universe[place]), place
+
+    def _draw_some(self, key: int, size: int, b: int) -> torch.Tensor:
+        """The first b different free places that the draws under `key` give."""
+        seen = torch.empty(0, dtype=torch.int64, device=self.device)
+        start, count = 0, 2 * b + 32
+        while len(seen) < b:
+            at = bounded(hashes(key, start, count, self.device), size)
+            seen = _first_occurrences(torch.cat([seen, at[~self._taken[at]]]))
+            start += count
+        return seen[:b]
+
+    def _from_queue(self, b: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The next b clips of the queue that may still be taken."""
+        for look in (min(2 * b, self._waiting), self._waiting):
+            clip = self._ring_at(0, look)
+            free = torch.nonzero(~self._taken[clip]).squeeze(1)[:b]
+            if len(free) == b:
+                break
+        used = int(free[-1]) + 1
+        self._head += used
+        self._waiting -= used
+        return clip[free], clip[free]
+
+    def _ring_at(self, start: int, count: int, put: torch.Tensor | None = None) -> torch.Tensor:
+        """Read (or write) places head + start ... of the ring."""
+        assert self._ring is not None
+        at = (self._head + start + torch.arange(count, device=self.device)) % len(self._ring)
+        if put is not None:
+            self._ring[at] = put
+        return self._ring[at]
+
+    def _score(self, clip: torch.Tensor) -> torch.Tensor:
+        """Gain of each clip, int64 multiples of 2^-40."""
+        codes = self._codes_of(clip)
+        gains = self._layer_values[self._layer_offset + codes].sum(1)
+        return gains + self._values[self._cells(codes)].sum(1)
+
+    def _codes_of(self, clip: torch.Tensor) -> torch.Tensor:
+        codes = self._codes[clip].to(torch.int64)
+        if self._partner is not None:
+            other = self._codes[self._partner[clip].to(torch.int64)].to(torch.int64)
+            codes = torch.where(self._swapped, other, codes)
+        return codes
+
+    def _cells(self, codes: torch.Tensor) -> torch.Tensor:
+        return self._offset + codes[:, self._first] * self._stride + codes[:, self._second]
+
+    def _pick(self, clip: torch.Tensor, nats: torch.Tensor | None) -> None:
+        """Append the clips to the order, count them, and write the values that changed. `nats` None: clips that must
+        be in.
+        """
+        end = self._n + len(clip)
+        self._order[self._n : end] = clip
+        if nats is not None:
+            self._gain[self._n : end] = nats
+        codes = self._codes_of(clip)
+        cells, layer_cells = self._cells(codes), self._layer_offset + codes
+        for counts, values, at, scale, sign in (
+            (self._counts, self._values, cells, self._scale, 1),
+            (self._layer_counts, self._layer_values, layer_cells, self._layer_scale, -1),
+        ):
+            flat = at.reshape(-1)
+            counts.index_add_(0, flat, torch.ones_like(flat, dtype=counts.dtype))
+            entry = (scale * self._g[counts[at].to(torch.int64)] + 0.5).to(torch.int64)
+            values[flat] = sign * entry.reshape(-1)
+        self._n = end
+        self._remaining -= len(clip)
+        if nats is None:
+            self._taken[clip] = True
+            if self._constrained:
+                for i in clip.tolist():
+                    self._spend(i)
+
+    def _put_back(self, clip: torch.Tensor, place: torch.Tensor, nats: torch.Tensor) -> None:
+        if len(self._scores):
+            self._scores[clip] = nats
+        if len(self._limits.group) and len(clip):
+            alive = self._put(self._limits.group_left[self._limits.group[clip.cpu().numpy()]] > 0)
+            clip, place = clip[alive], place[alive]
+        if self._ring is not None:
+            self._ring_at(self._waiting, len(clip), put=clip)
+            self._waiting += len(clip)
+        else:
+            self._taken[place] = False
+
+    @property
+    def _constrained(self) -> bool:
+        return len(self._limits.group) > 0 or len(self._limits.duration_us) > 0
+
+    def _allowed(self, clip: torch.Tensor, best: torch.Tensor, take: int) -> torch.Tensor:
+        """Places in the batch of the best `take` clips that the constraints allow (walked on the host)."""
+        limits = self._limits
+        places: list[int] = []
+        clips = clip.cpu().numpy()
+        for j in best.tolist():
+            if len(places) == take:
+                break
+            i = int(clips[j])
+            if len(limits.group) and limits.group_left[limits.group[i]] == 0:
+                continue
+            if len(limits.duration_us) and self._used_us + int(limits.duration_us[i]) > limits.limit_us:
+                self._stopped = True
+                break
+            self._spend(i)
+            places.append(j)
+        return torch.tensor(places, dtype=torch.int64, device=self.device)
+
+    def _spend(self, clip: int) -> None:
+        """Charge one picked clip to its group and to the hours; a full group leaves the pool."""
+        limits = self._limits
+        if len(limits.duration_us):
+            self._used_us += int(limits.duration_us[clip])
+        if not len(limits.group):
+            return
+        g = int(limits.group[clip])
+        limits.group_left[g] -= 1
+        limits.group_alive[g] -= 1
+        if limits.group_left[g] == 0:
+            self._remaining -= int(limits.group_alive[g])
+            self._block(self._put(limits.member[limits.group_start[g] : limits.group_start[g + 1]].astype(np.int64)))
+
+    def _block(self, clips: torch.Tensor) -> None:
+        """Set the bits of clips, wherever they stand in the universe."""
+        if self._universe is not None:
+            at = torch.searchsorted(self._universe, clips).clamp(max=len(self._universe) - 1)
+            clips = at[self._universe[at] == clips]
+        self._taken[clips] = True

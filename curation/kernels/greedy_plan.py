@@ -1,0 +1,152 @@
+"""What a batch-greedy run needs and keeps: a validated request in, tables, pool, limits and room for results out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from curation.kernels.contingency import Layout, Rows, empty_counts
+from curation.kernels.draws import STREAM_QUEUE, shuffle_front, stream_key
+from curation.kernels.information import gain_table
+
+SCALE_BITS = 40
+SCALE = float(1 << SCALE_BITS)
+
+# Places of `Run.state`
+N_PICKED, BATCH, REMAINING, USED_US, HEAD, TAIL, SCORED, STOPPED = range(8)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run needs; every engine reads the same. Arrays of length 0 mean "none"."""
+
+    rows: Rows
+    layout: Layout
+    weights: np.ndarray  # float64 (P,), sum 1
+    budget: int  # clips
+    batch_size: int
+    selection_size: int
+    seed: int
+    queue: bool = False
+    excluded: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # rows that must stay out
+    included: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # rows that come first
+    group: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))  # (N,), 0..G-1
+    group_max: int = 0
+    duration_us: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # (N,)
+    limit_us: int = 0
+    keep_scores: bool = True  # False saves 8 bytes a clip
+
+
+class Tables(NamedTuple):
+    """Counts and current values of all cells, in the flat layout of `contingency.Layout`."""
+
+    counts: np.ndarray  # int32
+    layer_counts: np.ndarray  # int32
+    values: np.ndarray  # int64: w_p g(n_ab) 2^40 rounded
+    layer_values: np.ndarray  # int64: W_d g(n_a) 2^40 rounded, negative; W_d = sum of w_p over the pairs with d
+    scale: np.ndarray  # float64 (P,): w_p 2^40
+    layer_scale: np.ndarray  # float64 (D,): W_d 2^40
+    g: np.ndarray  # float64 (budget + 2,)
+
+
+class Pool(NamedTuple):
+    """Which clips can still be drawn."""
+
+    universe: np.ndarray  # int32, sorted; empty = all N
+    taken: np.ndarray  # uint8, one bit a place of the universe
+    ring: np.ndarray  # int32: the queue; empty = redraw
+
+
+class Limits(NamedTuple):
+    """Constraints."""
+
+    group: np.ndarray  # int32 (N,) or empty
+    group_left: np.ndarray  # int64 (G,): clips that may still be taken
+    group_alive: np.ndarray  # int64 (G,): clips that can still be drawn
+    group_start: np.ndarray  # int64 (G + 1,)
+    member: np.ndarray  # int32 (N,): clips sorted by group
+    duration_us: np.ndarray  # int64 (N,) or empty
+    limit_us: int
+
+
+class Run(NamedTuple):
+    """Results, filled as the run goes."""
+
+    order: np.ndarray  # int64 (budget,)
+    gain: np.ndarray  # float64 (budget,), nats
+    scores: np.ndarray  # float64 (N,): gain of passed-over clips when last looked at, NaN if never; or empty
+    state: np.ndarray  # int64 (8,)
+
+
+def make_tables(plan: Plan) -> Tables:
+    """Tables of an empty selection: g(0) = 0, so all values are 0."""
+    layout = plan.layout
+    n_layers = len(layout.layer_offset) - 1
+    layer_weights = np.bincount(layout.first, plan.weights, n_layers)
+    layer_weights += np.bincount(layout.second, plan.weights, n_layers)
+    counts, layer_counts = empty_counts(layout)
+    return Tables(
+        counts=counts,
+        layer_counts=layer_counts,
+        values=np.zeros(len(counts), np.int64),
+        layer_values=np.zeros(len(layer_counts), np.int64),
+        scale=plan.weights * SCALE,
+        layer_scale=layer_weights * SCALE,
+        g=gain_table(plan.budget + 1),
+    )
+
+
+def make_pool(plan: Plan) -> Pool:
+    """All clips but the excluded ones; for the queue, in the order of a permutation keyed by the seed."""
+    n = len(plan.rows.codes)
+    free = np.zeros((n + 7) // 8 * 8, np.uint8)
+    free[plan.excluded] = 1
+    taken = np.packbits(free, bitorder="little")
+    ring = np.zeros(0, np.int32)
+    if plan.queue:
+        ring = np.flatnonzero(free[:n] == 0).astype(np.int32)
+        shuffle_front(ring, len(ring), np.uint64(stream_key(plan.seed, STREAM_QUEUE)))
+    return Pool(universe=np.zeros(0, np.int32), taken=taken, ring=ring)
+
+
+def packed_pool(pool: Pool, n_rows: int) -> Pool:
+    """The same pool with a universe of only the clips that remain, in rising order."""
+    size = len(pool.universe) or n_rows
+    free = np.flatnonzero(np.unpackbits(pool.taken, count=size, bitorder="little") == 0)
+    universe = pool.universe[free] if len(pool.universe) else free.astype(np.int32)
+    return Pool(universe=universe, taken=np.zeros((len(universe) + 7) // 8, np.uint8), ring=pool.ring)
+
+
+def make_limits(plan: Plan) -> Limits:
+    """Constraints in the form the kernel reads; groups as lists of their members."""
+    empty = np.zeros(0, np.int64)
+    if not len(plan.group):
+        return Limits(
+            empty.astype(np.int32), empty, empty, empty, empty.astype(np.int32), plan.duration_us, plan.limit_us
+        )
+    sizes = np.bincount(plan.group)
+    alive = sizes - np.bincount(plan.group[plan.excluded], minlength=len(sizes))
+    return Limits(
+        group=plan.group.astype(np.int32),
+        group_left=np.full(len(sizes), plan.group_max, np.int64),
+        group_alive=alive.astype(np.int64),
+        group_start=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        member=np.argsort(plan.group, kind="stable").astype(np.int32),
+        duration_us=plan.duration_us,
+        limit_us=plan.limit_us,
+    )
+
+
+def make_run(plan: Plan) -> Run:
+    """Empty results."""
+    n = len(plan.rows.codes)
+    state = np.zeros(8, np.int64)
+    state[REMAINING] = n - len(plan.excluded)
+    return Run(
+        order=np.empty(plan.budget, np.int64),
+        gain=np.full(plan.budget, np.nan),
+        scores=np.full(n if plan.keep_scores else 0, np.nan),
+        state=state,
+    )

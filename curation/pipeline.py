@@ -1,0 +1,108 @@
+"""The stages in order; what is done, stale or missing; and running what is needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from curation.config import Config
+from curation.errors import ConcordError, MissingArtefactError
+from curation.progress import Progress
+from curation.stage import Report, Stage, StageContext, is_imported, run_stage, stale_targets
+from curation.stages.cluster import ClusterStage
+from curation.stages.features import FeaturesStage
+from curation.stages.filter import FilterStage
+from curation.stages.project import ProjectStage
+from curation.stages.scan import ScanStage
+from curation.stages.segment import SegmentStage
+from curation.stages.select import SelectStage
+from curation.workspace import Workspace
+
+STAGES: list[Stage] = [
+    ScanStage(),
+    FilterStage(),
+    SegmentStage(),
+    FeaturesStage(),
+    ClusterStage(),
+    SelectStage(),
+    ProjectStage(),
+]
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """State of one stage: `done`, `stale`, `missing`, `blocked` (an input is missing) or `imported`."""
+
+    stage: str
+    state: str
+    reason: str
+    artefacts: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def stage_named(name: str) -> Stage:
+    """The stage called `name`."""
+    return next(stage for stage in STAGES if stage.name == name)
+
+
+def status(workspace: Workspace, config: Config | None = None) -> list[StageStatus]:
+    """What is done, stale and missing, stage by stage, without starting anything."""
+    config = config or workspace.config
+    return [_status_of(stage, workspace, config) for stage in STAGES]
+
+
+def run(
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    only: Sequence[str] | None = None,
+    on_stage: Callable[[str, Report, float], None] | None = None,
+) -> dict[str, Report]:
+    """Run the stages named in `only` (all by default) in order, skipping what is done.
+
+    Raises the first error that stops everything; `on_stage(name, report, seconds)` is called after each stage.
+    """
+    reports = {}
+    config = workspace.config
+    for stage in STAGES:
+        if only is not None and stage.name not in only:
+            continue
+        if only is None and not applies(stage, workspace):
+            continue
+        started = time.monotonic()
+        reports[stage.name] = run_stage(stage, StageContext(workspace, config, progress))
+        if on_stage:
+            on_stage(stage.name, reports[stage.name], time.monotonic() - started)
+    return reports
+
+
+def applies(stage: Stage, workspace: Workspace) -> bool:
+    """False where a workspace began with imported clips, features or assignments and this stage has nothing to read."""
+    if not is_imported(workspace, "clips"):
+        return True
+    if stage.name in ("scan", "filter", "segment", "features"):
+        return False
+    if stage.name in ("cluster", "project"):
+        return bool(workspace.keys("features"))
+    return True
+
+
+def _status_of(stage: Stage, workspace: Workspace, config: Config) -> StageStatus:
+    if not applies(stage, workspace):
+        return StageStatus(stage.name, "imported", "brought in from elsewhere")
+    try:
+        targets = stage.targets(workspace, config)
+    except MissingArtefactError as error:
+        return StageStatus(stage.name, "blocked", error.message)
+    except ConcordError as error:
+        return StageStatus(stage.name, "blocked", str(error))
+    stale = stale_targets(workspace, targets)
+    keys = [target.key for target in targets]
+    facts = {key: found.info for key in keys if (found := workspace.artefact(key))}
+    if not stale:
+        return StageStatus(stage.name, "done", "", keys, facts)
+    if any(workspace.fingerprint(target.key) is not None for target in stale):
+        return StageStatus(stage.name, "stale", "settings or inputs changed since it was made", keys, facts)
+    return StageStatus(stage.name, "missing", "not made yet", keys, facts)

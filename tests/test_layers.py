@@ -1,0 +1,129 @@
+"""Imports run downward only. Read from the source, so an import inside a function counts too."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A room and the rooms it may import. Every room may import itself and `curation.errors`.
+GROUND = {"atomic", "locks", "progress", "config", "records"}
+STORE = GROUND | {"workspace"}
+NUMBERS = {"kernels", "checks"}
+API = {"clustering", "selection", "information"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "atomic": set(),
+    "home": STORE | {"media"},
+    "locks": {"atomic"},
+    "progress": set(),
+    "config": set(),
+    "records": set(),
+    "workspace": GROUND,
+    "jobs": STORE,
+    "kernels": set(),
+    "checks": {"kernels"},
+    **dict.fromkeys(API, NUMBERS | API),
+    "media": {"atomic"},
+    "extractors": {"media"},
+    "stage": STORE | {"media"},
+    "stages": STORE | API | {"stage", "media", "extractors", "kernels"},
+    "pipeline": STORE | {"stage", "stages"},
+    "listing": STORE,
+    "truth": STORE | {"export"},
+    "exporters": STORE,
+    "export": STORE | {"exporters"},
+    "importers": STORE | {"stage"},
+    "demo": GROUND | {"media"},
+    "cli": STORE | API | {"jobs", "pipeline", "stages", "listing", "truth", "export", "importers", "demo"},
+    "__init__": API | {"workspace"},
+    "__main__": {"cli"},
+}
+# What the explorer may take from the engine, by part.
+EXPLORER_MAY = STORE | {"jobs", "stage", "pipeline", "listing", "export", "exporters", "truth", "home", "errors"}
+VIEWS_MAY = EXPLORER_MAY | {"kernels", "information"}
+ROUTES_MAY = EXPLORER_MAY | {"media"}
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted(path for path in (ROOT / folder).rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names of everything a module imports; `from x import y` counts as x.y."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the layer"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def rooms(names: set[str]) -> set[str]:
+    """The engine's rooms among imported names."""
+    found = set()
+    for name in names:
+        parts = name.split(".")
+        if parts[0] == "curation":
+            room = parts[1] if len(parts) > 1 else "__init__"
+            found.add(room if room in MAY_IMPORT else "__init__")
+    return found
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT / "curation").parts[0].removesuffix(".py")
+
+
+def test_every_room_of_the_engine_is_known() -> None:
+    assert {room_of(path) for path in modules("curation")} <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", modules("curation"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_engine_imports_downward_only(path: Path) -> None:
+    names = imports(path)
+    assert not any(name.split(".")[0] in ("streamlit", "explorer", "pages", "tests") for name in names)
+    room = room_of(path)
+    assert rooms(names) <= MAY_IMPORT[room] | {room, "errors"}, f"{room} may import {sorted(MAY_IMPORT[room])}"
+
+
+@pytest.mark.parametrize("path", modules("curation/stages"), ids=lambda p: p.name)
+def test_no_stage_imports_another(path: Path) -> None:
+    others = {name for name in imports(path) if name.startswith("curation.stages.")}
+    assert not others
+
+
+@pytest.mark.parametrize("path", modules("curation/kernels"), ids=lambda p: p.name)
+def test_kernels_touch_no_files_and_no_settings(path: Path) -> None:
+    allowed = {"numpy", "scipy", "numba", "torch", "faiss", "curation", "__future__", "math", "typing", "dataclasses",
+               "collections", "concurrent", "functools", "time", "os", "warnings", "contextlib", "enum", "threading", "types"}  # fmt: skip
+    if path.name == "compiled.py":  # keeps compiled machine code on disk, which is how kernels start, not what they do
+        allowed |= {"hashlib", "pathlib"}
+    assert {name.split(".")[0] for name in imports(path)} <= allowed
+
+
+@pytest.mark.parametrize("path", modules("explorer"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_explorer_takes_only_what_it_may(path: Path) -> None:
+    names = imports(path)
+    assert not any(name.split(".")[0] == "pages" for name in names)
+    relative = path.relative_to(ROOT / "explorer")
+    if relative.parts[0] == "views":
+        assert not any(name.split(".")[0] == "streamlit" for name in names), "views are plain functions"
+        assert not any(name.startswith("explorer.") and not name.startswith(("explorer.views",)) for name in names)
+        allowed = VIEWS_MAY
+    else:
+        allowed = (
+            ROUTES_MAY if relative.name in ("routes.py", "media_cache.py", "state.py", "forms.py") else EXPLORER_MAY
+        )
+    assert rooms(names) <= allowed
+
+
+@pytest.mark.parametrize("path", [ROOT / "streamlit_app.py", *modules("pages")], ids=lambda p: p.name)
+def test_pages_are_thin(path: Path) -> None:
+    names = imports(path)
+    assert rooms(names) <= EXPLORER_MAY
+    assert len(path.read_text("utf-8").splitlines()) <= 120, "move drawing and arithmetic to explorer/"
