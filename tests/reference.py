@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal, getcontext, localcontext
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+getcontext().prec = 60
 MASK = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
 
@@ -38,6 +41,13 @@ def bounded(h: int, size: int) -> int | None:
     """Lemire's bounded integer; None where it is rejected."""
     product = (h >> 32) * size
     return None if product % 2**32 < 2**32 % size else product >> 32
+
+
+@lru_cache(maxsize=10_000)
+def g(t: int) -> Decimal:
+    """(t + 1) log(t + 1) - t log t to 60 digits."""
+    with localcontext(prec=60):
+        return (t + 1) * Decimal(t + 1).ln() - (t * Decimal(t).ln() if t else 0)
 
 
 def shuffled(items: Sequence[int], key: int) -> list[int]:
@@ -94,7 +104,6 @@ def batch_greedy(
     codes: np.ndarray,
     pairs: Sequence[tuple[int, int]],
     weights: Sequence[float],
-    g: np.ndarray,
     *,
     budget: int,
     batch_size: int,
@@ -112,7 +121,6 @@ def batch_greedy(
     permuted, if at all.
     """
     n_rows, n_layers = codes.shape
-    layer_weight = [sum(w for (i, j), w in zip(pairs, weights) if d in (i, j)) for d in range(n_layers)]
     joint: Counter[Any] = Counter()
     single: Counter[Any] = Counter()
     per_group: Counter[int] = Counter()
@@ -120,12 +128,12 @@ def batch_greedy(
     gains: list[float] = []
     used_us = 0
 
-    def fixed(weight: float, count: int) -> int:
-        return int(weight * 2.0**40 * float(g[count]) + 0.5)
-
-    def value(i: int) -> int:
-        total = sum(fixed(w, joint[a, b, codes[i, a], codes[i, b]]) for (a, b), w in zip(pairs, weights))
-        return total - sum(fixed(layer_weight[d], single[d, codes[i, d]]) for d in range(n_layers))
+    def value(i: int) -> Decimal:
+        total = Decimal(0)
+        for (a, b), w in zip(pairs, weights):
+            ca, cb = codes[i, a], codes[i, b]
+            total += Decimal(w) * (g(joint[a, b, ca, cb]) - g(single[a, ca]) - g(single[b, cb]))
+        return total.quantize(Decimal("1e-40"))  # 60 digits are kept: equal in mathematics is equal here
 
     def full(i: int) -> bool:
         return group is not None and per_group[group[i]] >= group_max
@@ -170,7 +178,7 @@ def batch_greedy(
                 universe = left
             batch = _draw(universe, set(left), b, hashed(batch_key, batch_number))
         scored = [(-value(i), place) for place, i in enumerate(batch)]
-        g_n, start, picked = float(g[len(order)]), len(order), []
+        g_n, start, picked = float(g(len(order))), len(order), []
         for negative, place in sorted(scored):
             i = batch[place]
             if len(picked) == s:
@@ -181,7 +189,7 @@ def batch_greedy(
                 if used_us + duration_us[i] > limit_us:
                     return order, gains
                 used_us += duration_us[i]
-            pick(i, -negative / 2.0**40 + g_n)
+            pick(i, float(-negative) + g_n)
             picked.append(i)
         count(order[start:])
         waiting += [i for i in batch if i not in set(picked)]

@@ -4,7 +4,7 @@ out.
 Repeat: draw b of all remaining clips, score each against the counts before the batch by `sum_p w_p [g(n_ab) - g(n_a)
 - g(n_b)]`, g(t) = (t + 1) log(t + 1) - t log t, and take the best s (ties: earlier in the draw).
 
-The tables hold the *values* w_p g(n_ab) and -W_d g(n_a) themselves, as int64 multiples of 2^-40, so a clip is scored
+The tables hold the *values* w_p g(n_ab) and -W_d g(n_a) themselves, as int64 multiples of one unit, so a clip is scored
 by P + D look-ups whose sum is exact in any order: every device, and any number of threads, picks the same clips.
 After a batch only the entries that its picks changed are written again.
 
@@ -26,7 +26,6 @@ from curation.kernels.greedy_plan import (
     HEAD,
     N_PICKED,
     REMAINING,
-    SCALE,
     SCORED,
     STOPPED,
     TAIL,
@@ -133,7 +132,7 @@ def _read_codes(rows: Rows, clip: np.ndarray, codes: np.ndarray) -> None:
 def _score(
     rows: Rows, layout: Layout, tables: Tables, clip: np.ndarray, m: int, codes: np.ndarray, gains: np.ndarray
 ) -> None:
-    """Gain of the first m clips, int64 multiples of 2^-40, into `gains`: one look-up a clustering and one a pair."""
+    """Gain of the first m clips, in units, into int64 `gains`: one look-up a clustering and one a pair."""
     values, layer_values = tables.values, tables.layer_values
     for start in range(0, m, _BLOCK):
         block = min(_BLOCK, m - start)
@@ -181,12 +180,14 @@ def _count(rows: Rows, layout: Layout, tables: Tables, clip: np.ndarray, codes: 
         _read_codes(rows, clip[start : start + block], codes)
         for d in range(rows.codes.shape[1]):
             a, offset = codes[d], uint64(layout.layer_offset[d])
-            scale = tables.layer_scale[d]
             for j in range(block):
                 at = offset + a[j]
                 n = tables.layer_counts[at] + 1
                 tables.layer_counts[at] = n
-                tables.layer_values[at] = -np.int64(scale * tables.g[n] + 0.5)
+                value = np.int64(0)
+                for k in range(tables.term_start[d], tables.term_start[d + 1]):
+                    value -= tables.term_count[k] * np.int64(tables.term_scale[k] * tables.g[n] + 0.5)
+                tables.layer_values[at] = value
         for p in range(len(layout.first)):
             a, b = codes[layout.first[p]], codes[layout.second[p]]
             offset, stride = uint64(layout.offset[p]), uint64(layout.stride[p])
@@ -243,7 +244,7 @@ def include_clips(
 @compiled()
 def _pick_best(
     pool: Pool, limits: Limits, run: Run, clip: np.ndarray, gains: np.ndarray, best: np.ndarray, take: int,
-    g_n: float, picked: np.ndarray,
+    g_n: float, unit: float, picked: np.ndarray,
 ) -> None:  # fmt: skip
     """Pick the best `take` of a batch, as far as the constraints allow; `picked` uint8 says which."""
     state = run.state
@@ -262,7 +263,7 @@ def _pick_best(
                 break
             state[USED_US] += limits.duration_us[i]
         run.order[n] = i
-        run.gain[n] = gains[j] / SCALE + g_n
+        run.gain[n] = gains[j] * unit + g_n
         picked[j] = 1
         n += 1
         if grouped:
@@ -274,7 +275,7 @@ def _pick_best(
 @compiled()
 def _put_back(
     pool: Pool, limits: Limits, run: Run, place: np.ndarray, clip: np.ndarray, gains: np.ndarray, m: int,
-    picked: np.ndarray, g_n: float,
+    picked: np.ndarray, g_n: float, unit: float,
 ) -> None:  # fmt: skip
     """Return the passed-over clips of a batch to the pool and keep the gain they had."""
     for j in range(m):
@@ -282,7 +283,7 @@ def _put_back(
             continue
         i = clip[j]
         if len(run.scores) > 0:
-            run.scores[i] = gains[j] / SCALE + g_n
+            run.scores[i] = gains[j] * unit + g_n
         if len(limits.group) > 0 and limits.group_left[limits.group[i]] == 0:
             continue
         if len(pool.ring) > 0:
@@ -322,11 +323,12 @@ def _run_batches(
         _score(rows, layout, tables, clip, b, codes, gains)
         best = best_buffer[: b if len(limits.group) > 0 else take]
         _best(gains, b, len(best), best)
-        before, g_n = state[N_PICKED], tables.g[state[N_PICKED]]
+        before, unit = state[N_PICKED], tables.gain_unit
+        g_n = tables.g[before] * tables.unit
         picked[:b] = 0
-        _pick_best(pool, limits, run, clip, gains, best, take, g_n, picked)
+        _pick_best(pool, limits, run, clip, gains, best, take, g_n, unit, picked)
         _count(rows, layout, tables, run.order[before : state[N_PICKED]], codes)
-        _put_back(pool, limits, run, place, clip, gains, b, picked, g_n)
+        _put_back(pool, limits, run, place, clip, gains, b, picked, g_n, unit)
         state[BATCH] += 1
         state[SCORED] += b
     return RUNNING

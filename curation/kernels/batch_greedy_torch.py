@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from curation.kernels.draws import GOLDEN_INT, MASK, MULTIPLIERS, STREAM_BATCHES, mix_int, stream_key
-from curation.kernels.greedy_plan import SCALE, Plan, make_limits, make_pool, make_tables
+from curation.kernels.greedy_plan import Plan, make_limits, make_pool, make_tables
 from curation.kernels.information import pair_information
 
 
@@ -66,8 +66,13 @@ class BatchGreedyTorch:
         self._layer_offset = self._put(layout.layer_offset[:-1])
         self._counts, self._layer_counts = self._put(tables.counts), self._put(tables.layer_counts)
         self._values, self._layer_values = self._put(tables.values), self._put(tables.layer_values)
-        self._scale, self._layer_scale = self._put(tables.scale), self._put(tables.layer_scale)
-        self._g, self._g_host = self._put(tables.g), tables.g
+        self._scale, self._g = self._put(tables.scale), self._put(tables.g)
+        self._tables = tables
+        scales = np.unique(tables.term_scale)
+        counts = np.zeros((len(tables.term_start) - 1, len(scales)), np.int64)
+        layer = np.repeat(np.arange(len(counts)), np.diff(tables.term_start))
+        counts[layer, np.searchsorted(scales, tables.term_scale)] = tables.term_count
+        self._term_scale, self._term_count = self._put(scales), self._put(counts)  # (U,), (D, U)
         self._start_pool()
         self._start_run()
 
@@ -138,8 +143,8 @@ class BatchGreedyTorch:
         # Largest first, ties to the earlier draw
         best = torch.sort(gains, stable=True, descending=True).indices
         chosen = self._allowed(clip, best, take) if self._constrained else best[:take]
-        g_n = float(self._g_host[self._n])
-        nats = gains.to(torch.float64) / SCALE + g_n
+        g_n = float(self._tables.g[self._n]) * self._tables.unit
+        nats = gains.to(torch.float64) * self._tables.gain_unit + g_n
         self._pick(clip[chosen], nats[chosen])
         passed = torch.ones(b, dtype=torch.bool, device=self.device)
         passed[chosen] = False
@@ -194,7 +199,7 @@ class BatchGreedyTorch:
         return self._ring[at]
 
     def _score(self, clip: torch.Tensor) -> torch.Tensor:
-        """Gain of each clip, int64 multiples of 2^-40."""
+        """Gain of each clip, in units, int64."""
         codes = self._codes_of(clip)
         gains = self._layer_values[self._layer_offset + codes].sum(1)
         return gains + self._values[self._cells(codes)].sum(1)
@@ -219,14 +224,11 @@ class BatchGreedyTorch:
             self._gain[self._n : end] = nats
         codes = self._codes_of(clip)
         cells, layer_cells = self._cells(codes), self._layer_offset + codes
-        for counts, values, at, scale, sign in (
-            (self._counts, self._values, cells, self._scale, 1),
-            (self._layer_counts, self._layer_values, layer_cells, self._layer_scale, -1),
-        ):
-            flat = at.reshape(-1)
-            counts.index_add_(0, flat, torch.ones_like(flat, dtype=counts.dtype))
-            entry = (scale * self._g[counts[at].to(torch.int64)] + 0.5).to(torch.int64)
-            values[flat] = sign * entry.reshape(-1)
+        g = self._g[self._counted(self._counts, cells)]
+        self._values[cells.reshape(-1)] = (self._scale * g + 0.5).to(torch.int64).reshape(-1)
+        g = self._g[self._counted(self._layer_counts, layer_cells)]
+        terms = (self._term_scale * g[:, :, None] + 0.5).to(torch.int64) * self._term_count
+        self._layer_values[layer_cells.reshape(-1)] = -terms.sum(2).reshape(-1)
         self._n = end
         self._remaining -= len(clip)
         if nats is None:
@@ -234,6 +236,12 @@ class BatchGreedyTorch:
             if self._constrained:
                 for i in clip.tolist():
                     self._spend(i)
+
+    def _counted(self, counts: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        """Add 1 at each place of `at`, which may repeat; returns the new counts there, int64."""
+        flat = at.reshape(-1)
+        counts.index_add_(0, flat, torch.ones_like(flat, dtype=counts.dtype))
+        return counts[at].to(torch.int64)
 
     def _put_back(self, clip: torch.Tensor, place: torch.Tensor, nats: torch.Tensor) -> None:
         if len(self._scores):

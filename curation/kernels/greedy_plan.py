@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -9,10 +10,7 @@ import numpy as np
 
 from curation.kernels.contingency import Layout, Rows, empty_counts
 from curation.kernels.draws import STREAM_QUEUE, shuffle_front, stream_key
-from curation.kernels.information import gain_table
-
-SCALE_BITS = 40
-SCALE = float(1 << SCALE_BITS)
+from curation.kernels.information import fixed_gain_table
 
 # Places of `Run.state`
 N_PICKED, BATCH, REMAINING, USED_US, HEAD, TAIL, SCORED, STOPPED = range(8)
@@ -44,11 +42,15 @@ class Tables(NamedTuple):
 
     counts: np.ndarray  # int32
     layer_counts: np.ndarray  # int32
-    values: np.ndarray  # int64: w_p g(n_ab) 2^40 rounded
-    layer_values: np.ndarray  # int64: W_d g(n_a) 2^40 rounded, negative; W_d = sum of w_p over the pairs with d
-    scale: np.ndarray  # float64 (P,): w_p 2^40
-    layer_scale: np.ndarray  # float64 (D,): W_d 2^40
-    g: np.ndarray  # float64 (budget + 2,)
+    values: np.ndarray  # int64: P w_p g(n_ab) in units, rounded
+    layer_values: np.ndarray  # int64: minus the sum, over the pairs with d, of P w_p g(n_a), each rounded like a value
+    scale: np.ndarray  # float64 (P,): P w_p, so exactly 1 where all weights are equal
+    term_start: np.ndarray  # int64 (D + 1,): clustering d has the terms term_start[d] .. term_start[d + 1]
+    term_scale: np.ndarray  # float64: different scales of the pairs with d
+    term_count: np.ndarray  # int64: how many pairs with d have that scale
+    g: np.ndarray  # float64 (budget + 2,): g in units
+    unit: float  # one unit of g, nats: 2^-bits
+    gain_unit: float  # one unit of a sum of values, nats: unit / P
 
 
 class Pool(NamedTuple):
@@ -80,21 +82,33 @@ class Run(NamedTuple):
     state: np.ndarray  # int64 (8,)
 
 
+def unit_bits(n_pairs: int) -> int:
+    """Bits after the point of g in units: sums over P pairs stay below 2^62, values are whole float64 numbers."""
+    return min(47, 62 - math.ceil(math.log2(66 * n_pairs)))
+
+
 def make_tables(plan: Plan) -> Tables:
     """Tables of an empty selection: g(0) = 0, so all values are 0."""
     layout = plan.layout
-    n_layers = len(layout.layer_offset) - 1
-    layer_weights = np.bincount(layout.first, plan.weights, n_layers)
-    layer_weights += np.bincount(layout.second, plan.weights, n_layers)
+    n_pairs, n_layers = len(plan.weights), len(layout.layer_offset) - 1
+    scale = plan.weights * n_pairs
+    # 1 / P times P may miss 1 by a rounding
+    scale[np.isclose(scale, 1, rtol=1e-14, atol=0)] = 1.0
+    terms = [np.unique(scale[(layout.first == d) | (layout.second == d)], return_counts=True) for d in range(n_layers)]
     counts, layer_counts = empty_counts(layout)
+    bits = unit_bits(n_pairs)
     return Tables(
         counts=counts,
         layer_counts=layer_counts,
         values=np.zeros(len(counts), np.int64),
         layer_values=np.zeros(len(layer_counts), np.int64),
-        scale=plan.weights * SCALE,
-        layer_scale=layer_weights * SCALE,
-        g=gain_table(plan.budget + 1),
+        scale=scale,
+        term_start=np.concatenate([[0], np.cumsum([len(term[0]) for term in terms])]).astype(np.int64),
+        term_scale=np.concatenate([term[0] for term in terms]),
+        term_count=np.concatenate([term[1] for term in terms]).astype(np.int64),
+        g=fixed_gain_table(plan.budget + 1, bits),
+        unit=2.0**-bits,
+        gain_unit=2.0**-bits / n_pairs,
     )
 
 

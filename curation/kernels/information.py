@@ -4,6 +4,9 @@ contribute 0).
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 
 from curation.kernels.compiled import compiled
@@ -19,6 +22,28 @@ def gain_table(n_max: int) -> np.ndarray:
     g = np.log(t + 1)
     g[1:] += t[1:] * np.log1p(1 / t[1:])
     return g
+
+
+def fixed_gain_table(n_max: int, bits: int) -> np.ndarray:
+    """g(t) in whole multiples of 2^-bits, as float64 (n_max + 1,) below 2^52.
+
+    Sums of g that are equal by the laws of logarithms, such as g(2) + g(3) = 3 g(1), must stay equal, else rounding and
+    not the draw decides ties. So up to t = 1024 logarithms are rounded at the primes only and added up from there.
+    """
+    table = np.rint(gain_table(n_max) * 2.0**bits)
+    small = _small_gains(bits)[: n_max + 1]
+    table[: len(small)] = small
+    return table
+
+
+@lru_cache(maxsize=8)
+def _small_gains(bits: int) -> np.ndarray:
+    """g(0) to g(1024) in units, from logarithms that add up exactly."""
+    log = [0, 0]
+    for n in range(2, 1026):
+        divisor = next((p for p in range(2, int(n**0.5) + 1) if n % p == 0), n)
+        log.append(round(math.log(n) * 2.0**bits) if divisor == n else log[divisor] + log[n // divisor])
+    return np.array([(t + 1) * log[t + 1] - t * log[t] for t in range(1025)], dtype=np.float64)
 
 
 @compiled()

@@ -110,7 +110,7 @@ class SelectWork(Work):
             "clips": len(rows),
             "candidates": len(self._rows),
             "without_value": int(self._clips.num_rows - len(self._rows)),
-            "hours": float(np.sum(spans["end_s"].to_numpy() - spans["start_s"].to_numpy()) / 3600),
+            "hours": _hours(spans["end_s"].to_numpy() - spans["start_s"].to_numpy()),
             "objective": found.objective,
             "clusterings": {
                 name: workspace.require(f"clusterings/{name}", "cluster").fingerprint for name in self._names
@@ -130,6 +130,12 @@ class SelectWork(Work):
                 "random": found.report.get("objective_random"),
             },
         )
+
+
+def _hours(durations_s: np.ndarray) -> float | None:
+    """Their sum in hours; None where imported clips have no times."""
+    total_s = float(np.sum(durations_s))
+    return total_s / 3600 if np.isfinite(total_s) else None
 
 
 def selection_name(settings: SelectConfig, fingerprint: str) -> str:
