@@ -42,7 +42,7 @@ def check_allowed(path: str | os.PathLike[str]) -> Path:
 
 
 def open_allowed(path: str | os.PathLike[str]) -> Workspace:
-    """The workspace at `path`. Raises `NotAllowedError` outside the allowed roots, `WorkspaceError` when there is none."""
+    """The workspace at `path`. Raises `NotAllowedError` outside the allowed roots, `WorkspaceError` without one."""
     return Workspace.open(check_allowed(path))
 
 

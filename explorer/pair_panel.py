@@ -1,0 +1,258 @@
+"""The contingency page's parts: a pair of clusterings goes in; the heatmap and the clips of a cell come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from curation.workspace import Workspace
+from explorer import clip_panel, data, measures
+from explorer.choosers import choose, reseed
+from explorer.components.heatmap import HeatmapEvent, heatmap
+from explorer.state import param, set_params
+from explorer.views import clips as clip_views
+from explorer.views import contingency as tables
+from explorer.views import words
+
+STILLS = 8
+
+
+@dataclass(frozen=True)
+class View:
+    """What the address asks for: the pair, whose clips, what is drawn, in which order."""
+
+    pair: measures.Pair
+    run: str | None  # the run shown; None where all candidates are
+    of: str  # candidates | selected | difference
+    show: tables.Measure
+    order: tables.Order
+
+    @property
+    def table(self) -> tables.PairTable:
+        """The table whose numbers stand in the panel."""
+        return self.pair.candidates if self.of == "candidates" or self.pair.selected is None else self.pair.selected
+
+    @property
+    def clips_of(self) -> str | None:
+        """The run whose clips a cell opens; None = all candidates."""
+        return self.run if self.of == "selected" else None
+
+
+def choose_view(header: DeltaGenerator, ws: Workspace, run: str | None) -> View:
+    """The choices, the first of them beside the title in `header`; each is kept in the address."""
+    best = measures.best_pair(ws)
+    assert best is not None
+    of = "candidates"
+    if run:
+        whose = {"candidates": "All candidates", "selected": "Selected", "difference": "Difference"}
+        with header:
+            of = choose("Of", whose, "of", "candidates", form="segments", hide_label=True)
+    first, second, third, fourth = st.columns([2, 2, 3.7, 1.5], vertical_alignment="bottom")
+    with first:
+        names = {name: words.layer(name) for name in measures.names_of(ws, "audio")}
+        sound = choose(":orange[Sound]", names, "a", best[0], forget=("cell", "box"))
+    with second:
+        names = {name: words.layer(name) for name in measures.names_of(ws, "visual")}
+        picture = choose(":green[Picture]", names, "v", best[1], forget=("cell", "box"))
+    with fourth:
+        order = choose("Order", words.ORDERS, "order", "match", forget=("box",))
+    pair = measures.pair(ws, sound, picture, run)
+    with third:
+        show = "difference"
+        if of != "difference":
+            show = choose("Show", words.MEASURES, "show", "count", form="segments", help=words.MEASURE_HELP)
+        else:
+            st.caption("Share of the selected clips minus share of all candidates, percentage points.")
+    return View(pair, run, of, show, order)  # type: ignore[arg-type]
+
+
+def draw_heatmap(view: View) -> None:
+    """The heatmap; a click puts `cell` into the address, a dragged box or a row's name `box`."""
+    pair, table = view.pair, view.table
+    rows, cols = arrangement(view)
+    values = tables.values_of(view.show, table, pair.candidates)
+
+    def arranged(matrix: np.ndarray) -> np.ndarray:
+        return matrix[rows][:, cols]
+
+    hover = {
+        "clips": arranged(table.counts),
+        "expected": arranged(table.expected()),
+        "PMI, nats": arranged(table.pmi()),
+        "% of MI": arranged(table.share()),
+    }
+
+    def keep(event: HeatmapEvent) -> None:
+        if event.cell is not None:
+            r, c = int(pair.rows.shown[rows[event.cell[0]]]), int(pair.cols.shown[cols[event.cell[1]]])
+            set_params(cell=f"{r},{c}", box=None, clip=None)
+        elif event.box is not None:
+            set_params(box=",".join(map(str, event.box)), cell=None, clip=None)
+
+    cell = chosen_cell(view)
+    place = (int(np.flatnonzero(rows == cell[0])[0]), int(np.flatnonzero(cols == cell[1])[0])) if cell else None
+    diverging = view.show in ("pmi", "residual", "share", "difference")
+    heatmap(
+        arranged(values),
+        hover=hover,
+        row_labels=[words.cluster(int(k)) for k in pair.rows.shown[rows]],
+        col_labels=[words.cluster(int(k)) for k in pair.cols.shown[cols]],
+        row_totals=table.row_totals[rows],
+        col_totals=table.col_totals[cols],
+        scale="diverging" if diverging else "count",
+        unit=words.MEASURE_UNITS[view.show],
+        ends=("fewer than candidates", "more") if view.show == "difference" else None,
+        selected_cell=place,
+        selected_box=chosen_box(view),
+        key="pair.heatmap",
+        height=540,
+        on_event=keep,
+    )
+
+
+def numbers_of(text: str, n: int) -> list[int] | None:
+    """`n` whole numbers, separated by commas, from the address; None for anything else."""
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        return None
+    return found if len(found) == n else None
+
+
+def chosen_cell(view: View) -> tuple[int, int] | None:
+    """Positions (row, column) of the cell in the address, which names clusters; None without such a cell."""
+    found = numbers_of(param("cell"), 2)
+    if found is None:
+        return None
+    r, c = view.pair.rows.position(found[0]), view.pair.cols.position(found[1])
+    return None if r is None or c is None else (r, c)
+
+
+def chosen_box(view: View) -> tuple[int, int, int, int] | None:
+    """First row and column, last row and column of the box in the address, places as drawn; None without one."""
+    found = numbers_of(param("box"), 4)
+    height, width = view.pair.candidates.counts.shape
+    if found is None or not (0 <= found[0] <= found[2] < height and 0 <= found[1] <= found[3] < width):
+        return None
+    return found[0], found[1], found[2], found[3]
+
+
+def draw_folded(view: View) -> None:
+    """Says so where not every cluster has a row or column of its own."""
+    for folded, noun in ((view.pair.rows, "sound"), (view.pair.cols, "picture")):
+        if folded.shown[-1] == tables.OTHER:
+            shown = words.count(len(folded.shown) - 1, f"{noun} clusters")
+            st.caption(f"The largest {shown} of {len(folded.lookup):,} have a place of their own; the rest is “other”.")
+
+
+def draw_information(ws: Workspace, view: View) -> None:
+    """The pair's mutual information beside permuted sounds and, for a run, random clips of the same size."""
+    measured = [("candidates", None)] if not view.run else [("candidates", None), ("selected", view.run)]
+    if view.of != "difference" and view.run:
+        measured = [item for item in measured if item[0] == view.of]
+    for name, run in measured:
+        found = measures.controls(ws, view.pair.sound, view.pair.picture, run)
+        drawn = found.random.mean if found.random else None
+        line = words.information_line(found.information, found.permuted.mean, found.permuted.deviation, drawn)
+        above = words.signed(found.information - found.permuted.mean)
+        st.markdown(
+            f"**{line}**  \n:small[{words.count(found.clips)} ({name}) · {above} nats beyond permuted sounds, "
+            f"mean ± deviation of {found.permuted.repeats} permutations]",
+            help="Mutual information (MI) of this pair of clusterings, nats. *Permuted sounds*: the same clips, each "
+            "with another one's sound: what this many clips and clusters read by chance. *Random*: as many clips "
+            "drawn from the candidates.",
+        )
+
+
+def draw_cell(ws: Workspace, view: View) -> None:
+    """The clips of the chosen cell or box, with the cell's numbers and a player."""
+    place = chosen_cell(view)
+    box = None if place is not None else chosen_box(view)
+    if place is None and box is None:
+        place = strongest(view)
+        st.caption("The cell that carries the most dependence. Click any other, or drag a box.")
+    if place is not None:
+        r, c = np.array([place[0]]), np.array([place[1]])
+        _cell_numbers(view, *place)
+    else:
+        assert box is not None
+        rows, cols = arrangement(view)
+        r, c = rows[box[0] : box[2] + 1], cols[box[1] : box[3] + 1]
+        _box_numbers(view, r, c)
+    members = measures.box_rows(ws, view.pair, r, c, view.clips_of)
+    if not len(members):
+        st.caption("No selected clip is here: look at all candidates." if view.of == "selected" else "No clip is here.")
+        return
+    shown = _ordered(ws, view, members)[:STILLS]
+    clip_panel.grid(ws, shown, view.run, "pair.grid", tile_width=84)
+    if place is not None:
+        named = f"{view.pair.rows.shown[place[0]]},{view.pair.cols.shown[place[1]]}"
+        clip_panel.open_in_clips(
+            f"Open all {len(members):,} in Clips", "pair.open", a=view.pair.sound, v=view.pair.picture, cell=named,
+            sel="yes" if view.of == "selected" else None, clip=None,
+        )  # fmt: skip
+    row = clip_panel.opened_row(ws)
+    if row is None or row not in members:
+        row = int(shown[0])
+    clip_panel.show_player(ws, row, shown, "pair.player", height=200)
+
+
+def arrangement(view: View) -> tuple[np.ndarray, np.ndarray]:
+    """Order of rows and of columns, taken from the candidates so that it stays; "other" always last."""
+    sides = zip(tables.ordering(view.pair.candidates, view.order), (view.pair.rows, view.pair.cols))
+    rows, cols = (order[np.argsort(folded.shown[order] == tables.OTHER, kind="stable")] for order, folded in sides)
+    return rows, cols
+
+
+def strongest(view: View) -> tuple[int, int]:
+    """The cell that carries the most of the mutual information, "other" left out."""
+    terms = view.table.terms().copy()
+    terms[view.pair.rows.shown == tables.OTHER] = -np.inf
+    terms[:, view.pair.cols.shown == tables.OTHER] = -np.inf
+    r, c = np.unravel_index(int(terms.argmax()), terms.shape)
+    return int(r), int(c)
+
+
+def _ordered(ws: Workspace, view: View, members: np.ndarray) -> np.ndarray:
+    """The members as typical, far or random; without distances random is all there is."""
+    nearest = measures.by_distance(ws, view.pair, members)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        how = "random"
+        if nearest is not None:
+            how = choose("Which", words.EXAMPLES, "pick", "random", form="segments", hide_label=True)
+        seed = reseed("seed", "Others") if how == "random" else 0
+    if nearest is None or how == "random":
+        return clip_views.shuffled(members, seed)
+    return nearest if how == "typical" else nearest[::-1]
+
+
+def _cell_numbers(view: View, r: int, c: int) -> None:
+    pair, table = view.pair, view.table
+    sound, picture = (words.cluster(int(k)) for k in (pair.rows.shown[r], pair.cols.shown[c]))
+    st.markdown(f"#### :orange-badge[sound {sound}] × :green-badge[picture {picture}]")
+    pmi = table.pmi()[r, c]
+    text = f"**{words.count(table.counts[r, c])}**, expected {table.expected()[r, c]:,.1f}"
+    text += f" · PMI {words.signed(pmi)} nats" if np.isfinite(pmi) else " · empty cell"
+    text += f" · {table.share()[r, c]:.1f} % of MI"
+    if view.of != "candidates" and pair.selected is not None:
+        text += f" · {pair.candidates.counts[r, c]:,} among the candidates"
+    st.markdown(text)
+
+
+def _box_numbers(view: View, r: np.ndarray, c: np.ndarray) -> None:
+    table = view.table
+    inside = np.ix_(r, c)
+    st.markdown(f"#### {words.count(len(r), 'sound clusters')} × {words.count(len(c), 'picture clusters')}")
+    st.markdown(
+        f"**{words.count(table.counts[inside].sum())}**, expected {table.expected()[inside].sum():,.1f}"
+        f" · {table.share()[inside].sum():.1f} % of MI"
+    )
+
+
+def has_pair(ws: Workspace) -> bool:
+    """Whether there is a clustering of each modality."""
+    kinds = {info.get("modality") for info in data.clusterings(ws).values()}
+    return {"audio", "visual"} <= kinds

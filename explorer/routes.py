@@ -1,0 +1,356 @@
+"""Addresses of stills, proxies and strips, and the routes that serve them: cut on demand, cached, within the roots.
+
+A request names a workspace and a clip (or, for a folder that is no workspace yet, a file). What it names is checked
+before anything is opened: the folder against the allowed roots with links resolved, the clip against its table, the
+media file behind it against the roots again. Errors are a status and a short sentence without paths.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import fnmatch
+import functools
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import pyarrow.parquet as pq
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from curation.atomic import write_json
+from curation.errors import ConcordError, MediaError, NotAllowedError
+from curation.home import cache_folder, check_allowed, open_allowed
+from curation.media.sandbox import Sandbox
+from curation.records import real_path
+from curation.workspace import Workspace
+from explorer.media_cache import BoundedFolder
+
+PREFIX = "/concord"
+WORKERS = 2
+TIME_LIMIT_S = 30.0
+MEMORY_LIMIT_MB = 2048
+WAITING_MAX = 400
+PREVIEW_S = 10.0
+PROXY_MAX_S = 120.0
+STILL_HEIGHT_PX = 180
+PROXY_HEIGHT_PX = 360
+CACHE_BYTES = {"stills": 500 << 20, "proxies": 2 << 30, "strips": 500 << 20}
+PREVIEW_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of file: its task in a worker, its folder, suffix and content type."""
+
+    task: str
+    folder: str
+    suffix: str
+    content_type: str
+
+
+STILL = Kind("still", "stills", ".jpg", "image/jpeg")
+PROXY = Kind("proxy", "proxies", ".mp4", "video/mp4")
+STRIP = Kind("strip", "strips", ".png", "image/png")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A piece of a media file that was checked and may be read."""
+
+    path: str
+    start_s: float
+    end_s: float
+    stamp: str  # size and time of the file: a changed file is another span
+
+
+# -- addresses ---------------------------------------------------------------------------------------------------------
+
+
+def still_url(ws: Workspace, clip_id: str) -> str:
+    """Address of a clip's picture, JPEG of at most 180 rows."""
+    return _url("still", ws=ws.path, clip=clip_id)
+
+
+def proxy_url(ws: Workspace, clip_id: str) -> str:
+    """Address of a clip as H.264/AAC that a browser plays and seeks in."""
+    return _url("proxy", ws=ws.path, clip=clip_id)
+
+
+def strip_url(ws: Workspace, clip_id: str) -> str:
+    """Address of a clip's mel spectrogram, waveform and motion as one PNG."""
+    return _url("strip", ws=ws.path, clip=clip_id)
+
+
+def strip_json_url(ws: Workspace, clip_id: str) -> str:
+    """Address of the numbers of that strip: bands, times_s, loudness_db, motion."""
+    return _url("strip.json", ws=ws.path, clip=clip_id)
+
+
+def preview_still_url(path: str | os.PathLike[str]) -> str:
+    """Address of a picture from the middle of a file that belongs to no workspace."""
+    return _url("preview", kind="still", path=path)
+
+
+def preview_proxy_url(path: str | os.PathLike[str]) -> str:
+    """Address of the central ten seconds of a file that belongs to no workspace."""
+    return _url("preview", kind="proxy", path=path)
+
+
+def _url(route: str, **parameters: str | os.PathLike[str]) -> str:
+    query = "&".join(f"{name}={quote(os.fsencode(value), safe='')}" for name, value in parameters.items())
+    return f"{PREFIX}/{route}?{query}"
+
+
+# -- making ------------------------------------------------------------------------------------------------------------
+
+
+class Cutter:
+    """Two resident processes that decode, started at the first need; files are kept in bounded folders."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sandbox: Sandbox | None = None
+        self._folders: dict[Path, BoundedFolder] = {}
+
+    def cut(self, kind: Kind, span: Span, folder: BoundedFolder) -> Path:
+        """The file of a span, made if it is not there. Raises `MediaError`, or `ConcordError` on a full disk."""
+        return folder.get(_name(kind, span), lambda out: self._make(kind, span, out))
+
+    def folder(self, path: Path, limit_bytes: int) -> BoundedFolder:
+        """The one `BoundedFolder` of this process for a path."""
+        with self._lock:
+            if len(self._folders) > 200:
+                self._folders.clear()
+            return self._folders.setdefault(path, BoundedFolder(path, limit_bytes))
+
+    def call(self, task: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """Run a task in a worker; blocks."""
+        with self._lock:
+            if self._sandbox is None:
+                self._sandbox = Sandbox(workers=WORKERS, time_limit_s=TIME_LIMIT_S, memory_limit_mb=MEMORY_LIMIT_MB)
+                atexit.register(self.close)
+        return dict(self._sandbox.call(task, payload))
+
+    def close(self) -> None:
+        """End the processes; the next need starts new ones."""
+        with self._lock:
+            sandbox, self._sandbox = self._sandbox, None
+        if sandbox is not None:
+            atexit.unregister(self.close)
+            sandbox.close()
+
+    def _make(self, kind: Kind, span: Span, out: Path) -> None:
+        payload: dict[str, Any] = {"path": span.path, "out": str(out)}
+        if kind is STILL:
+            payload |= {"time_s": (span.start_s + span.end_s) / 2, "height": STILL_HEIGHT_PX}
+        else:
+            payload |= {"start_s": span.start_s, "end_s": min(span.end_s, span.start_s + PROXY_MAX_S)}
+        if kind is PROXY:
+            payload["height"] = PROXY_HEIGHT_PX
+        found = self.call(kind.task, payload)
+        if kind is STRIP:
+            write_json(out.with_suffix(".json"), found)
+
+
+CUTTER = Cutter()
+# Stills and what is played wait in lines of their own: a page of sixty stills does not hold up the player.
+_LINES = {name: ThreadPoolExecutor(WORKERS, thread_name_prefix=f"concord-{name}") for name in ("still", "play")}
+_waiting = 0
+
+
+async def _cut(kind: Kind, span: Span, folder: BoundedFolder) -> Path:
+    global _waiting
+    found = await run_in_threadpool(folder.find, _name(kind, span))
+    if found is not None:
+        return found
+    if _waiting >= WAITING_MAX:
+        raise _Refusal(503, "Too many clips are being cut. Try again in a moment.")
+    _waiting += 1
+    try:
+        line = _LINES["still" if kind is STILL else "play"]
+        return await asyncio.get_running_loop().run_in_executor(line, CUTTER.cut, kind, span, folder)
+    finally:
+        _waiting -= 1
+
+
+def _name(kind: Kind, span: Span) -> str:
+    text = json.dumps([span.path, span.start_s, span.end_s, span.stamp, STILL_HEIGHT_PX, PROXY_HEIGHT_PX])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest() + kind.suffix
+
+
+# -- checking ----------------------------------------------------------------------------------------------------------
+
+
+class _Refusal(Exception):
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+def _clip_span(ws_path: str, clip: str) -> tuple[Workspace, Span]:
+    try:
+        workspace = open_allowed(ws_path)
+        fingerprint = workspace.fingerprint("clips")
+    except NotAllowedError:
+        raise _Refusal(403, "This folder may not be read.") from None
+    except ConcordError:
+        raise _Refusal(404, "There is no such workspace.") from None
+    found = _find_clip(str(workspace.path), fingerprint, clip) if fingerprint is not None else None
+    if found is None:
+        raise _Refusal(404, "There is no such clip.")
+    root, path_bytes, start_s, end_s = found
+    if not path_bytes or not 0 <= root < len(workspace.roots):
+        raise _Refusal(404, "This clip has no media file.")
+    return workspace, _span(real_path(workspace.roots[root], path_bytes), start_s, end_s)
+
+
+@functools.lru_cache(maxsize=4096)
+def _find_clip(ws_path: str, fingerprint: str, clip: str) -> tuple[int, bytes, float, float] | None:
+    """Root, path, start and end of a clip. `fingerprint` is a key only: new clips, new answers."""
+    workspace = Workspace.open(ws_path)
+    wanted = ["video_id", "start_s", "end_s"]
+    rows = pq.read_table(
+        workspace.artefact_path("clips"), columns=wanted, filters=[("clip_id", "=", clip)], partitioning=None
+    ).to_pylist()
+    videos = workspace.artefact_path("videos")
+    if not rows or not videos.is_file():
+        return None
+    files = pq.read_table(
+        videos, columns=["root", "path_bytes"], filters=[("video_id", "=", rows[0]["video_id"])], partitioning=None
+    ).to_pylist()
+    if not files:
+        return None
+    return files[0]["root"], files[0]["path_bytes"], float(rows[0]["start_s"]), float(rows[0]["end_s"])
+
+
+def _span(path: str, start_s: float, end_s: float) -> Span:
+    try:
+        resolved = check_allowed(path)
+        info = resolved.stat()
+    except NotAllowedError:
+        raise _Refusal(403, "This file may not be read.") from None
+    except (OSError, ValueError):
+        raise _Refusal(404, "The media file is not there any more.") from None
+    if not resolved.is_file():
+        raise _Refusal(404, "This is not a file.")
+    return Span(str(resolved), start_s, end_s, f"{info.st_size}-{info.st_mtime_ns}")
+
+
+def _preview_span(path: str) -> Span:
+    if not path:
+        raise _Refusal(404, "No file is named.")
+    whole = _span(path, 0.0, 0.0)
+    length_s = _duration_s(whole.path, whole.stamp)
+    start_s = max(0.0, (length_s - PREVIEW_S) / 2)
+    return Span(whole.path, start_s, start_s + min(PREVIEW_S, length_s), whole.stamp)
+
+
+@functools.lru_cache(maxsize=4096)
+def _duration_s(path: str, stamp: str) -> float:
+    """Length of a file, at least 0.1 s, `PREVIEW_S` when it does not say. `stamp` is a key only."""
+    return max(0.1, float(CUTTER.call("probe", {"path": path}).get("duration_s") or PREVIEW_S))
+
+
+def _workspace_folder(workspace: Workspace, kind: Kind) -> BoundedFolder:
+    folder = workspace.path / "media" / kind.folder
+    if not os.access(workspace.path, os.W_OK):
+        digest = hashlib.blake2b(os.fsencode(workspace.path), digest_size=8).hexdigest()
+        folder = cache_folder("workspaces") / digest / kind.folder
+    return CUTTER.folder(folder, CACHE_BYTES[kind.folder])
+
+
+# -- routes ------------------------------------------------------------------------------------------------------------
+
+Handler = Callable[[Request, dict[str, str]], Awaitable[Response]]
+
+
+def _route(name: str, handler: Handler) -> Route:
+    async def answer(request: Request) -> Response:
+        try:
+            _refuse_strangers(request)
+            return await handler(request, _parameters(request))
+        except _Refusal as refusal:
+            return _sentence(refusal.status, refusal.text)
+        except MediaError as error:
+            return _sentence(422, f"This file cannot be shown ({error.code}).")
+        except NotAllowedError:
+            return _sentence(403, "This file may not be read.")
+        except ConcordError as error:
+            return _sentence(500, f"The server could not make this file ({error.code}).")
+
+    return Route(f"{PREFIX}/{name}", answer, methods=["GET", "HEAD"])
+
+
+def _clip_route(kind: Kind) -> Handler:
+    async def handler(_request: Request, parameters: dict[str, str]) -> Response:
+        workspace, span = await run_in_threadpool(_clip_span, parameters.get("ws", ""), parameters.get("clip", ""))
+        return _file(await _cut(kind, span, _workspace_folder(workspace, kind)), kind.content_type)
+
+    return handler
+
+
+async def _strip_json(_request: Request, parameters: dict[str, str]) -> Response:
+    workspace, span = await run_in_threadpool(_clip_span, parameters.get("ws", ""), parameters.get("clip", ""))
+    picture = await _cut(STRIP, span, _workspace_folder(workspace, STRIP))
+    numbers = picture.with_suffix(".json")
+    if not numbers.is_file():  # swept away alone: drawn again
+        picture.unlink(missing_ok=True)
+        picture = await _cut(STRIP, span, _workspace_folder(workspace, STRIP))
+    return _file(picture.with_suffix(".json"), "application/json")
+
+
+async def _preview(_request: Request, parameters: dict[str, str]) -> Response:
+    kind = {"still": STILL, "proxy": PROXY}.get(parameters.get("kind", "still"))
+    if kind is None:
+        raise _Refusal(404, "There is no such kind of preview.")
+    line = _LINES["still" if kind is STILL else "play"]
+    span = await asyncio.get_running_loop().run_in_executor(line, _preview_span, parameters.get("path", ""))
+    return _file(await _cut(kind, span, CUTTER.folder(cache_folder("previews"), PREVIEW_BYTES)), kind.content_type)
+
+
+def _file(path: Path, content_type: str) -> Response:
+    headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    return FileResponse(path, media_type=content_type, headers=headers)
+
+
+def _sentence(status: int, text: str) -> Response:
+    return PlainTextResponse(text, status, headers={"Cache-Control": "no-store"})
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    # Names of files may hold bytes that are not UTF-8; they come back as the operating system's own strings.
+    pairs = parse_qsl(request.scope["query_string"].decode("ascii", "replace"), errors="surrogateescape")
+    return {name: value for name, value in pairs if "\0" not in value}
+
+
+def _refuse_strangers(request: Request) -> None:
+    """Other sites' pages, and names that only a forged DNS answer would carry, get nothing."""
+    from streamlit import config
+
+    allowed = [str(host).lower().rstrip(".") for host in config.get_option("server.allowedHosts") or []]
+    host = (request.url.hostname or "").lower().rstrip(".")
+    if allowed and not any(fnmatch.fnmatchcase(host, pattern) for pattern in allowed):
+        raise _Refusal(403, "This server is not reached under this name.")
+    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        raise _Refusal(403, "Other sites may not read from here.")
+
+
+ROUTES: list[BaseRoute] = [
+    _route("still", _clip_route(STILL)),
+    _route("proxy", _clip_route(PROXY)),
+    _route("strip", _clip_route(STRIP)),
+    _route("strip.json", _strip_json),
+    _route("preview", _preview),
+]

@@ -1,0 +1,240 @@
+"""The selection page's results: a run's name goes in; its curve, numbers and comparison with another run come out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from curation import jobs
+from curation.workspace import Workspace
+from explorer import charts, data, figures, measures
+from explorer.clip_panel import open_in_clips
+from explorer.state import param, set_params
+from explorer.views import selection as views
+from explorer.views import words
+
+SELECTING = ("select", "run", "demo")
+"""Commands that end in a selection."""
+
+
+def draw_live(ws: Workspace) -> bool:
+    """The curve of a selection that runs now, or will when its clusters are made; False when none does."""
+    for record in jobs.running_jobs(ws):
+        words_of_command = str(record.get("command", "")).split()
+        if len(words_of_command) > 3 and words_of_command[3] in SELECTING:
+            _live(ws, record["id"])
+            return True
+    return False
+
+
+@st.fragment(run_every="1s")
+def _live(ws: Workspace, job_id: str) -> None:
+    points = pd.DataFrame(jobs.read_series(ws, job_id))
+    st.subheader("Selecting now")
+    if not {"size", "objective"} <= set(points):
+        figures.draw(charts.empty, "The curve appears once the first clips are picked.", key="run.live", height=320)
+        return
+    permuted = points["permuted"].to_numpy(float) if "permuted" in points else None
+    size, objective = points["size"].to_numpy(), points["objective"].to_numpy(float)
+    figures.draw(charts.mi_curve, size, objective, None, permuted, name="this run", key="run.live")
+    st.caption(f"{words.count(int(size[-1]))} picked · {words.nats(float(objective[-1]))} so far")
+
+
+def draw(ws: Workspace, run: str) -> None:
+    """One finished run."""
+    info = data.selections(ws)[run]
+    top = _top(info)
+    st.subheader(words.literal(run), anchor=False)
+    _stale_hint(ws, info)
+    _numbers(ws, run, info, top)
+    _curve(ws, run, info, top)
+    _budget_slider(ws, info, top)
+    for notice in info.get("report", {}).get("notices", []):
+        st.caption(f":material/info: {words.literal(notice, 300)}")
+
+
+def _top(info: dict[str, Any]) -> int:
+    """How many of the picks are looked at: `n` in the address, else all."""
+    size = int(info["clips"])
+    wanted = param("n")
+    return min(size, max(1, int(wanted))) if wanted.isdigit() and info["method"] in views.PREFIX_METHODS else size
+
+
+def _stale_hint(ws: Workspace, info: dict[str, Any]) -> None:
+    now = {name: ws.fingerprint(f"clusterings/{name}") for name in info.get("clusterings", {})}
+    changed = views.changed_inputs(info.get("clusterings", {}), now)
+    if changed:
+        st.warning(
+            f"{words.count(len(changed), 'clusterings')} changed since this run. Its clips are still what was chosen "
+            "then; run again to choose by the clusters as they are now.",
+            icon=":material/sync_problem:",
+        )
+
+
+def _numbers(ws: Workspace, run: str, info: dict[str, Any], top: int) -> None:
+    picks = data.picks(ws, run)["row"].to_numpy()[:top]
+    at = _at(ws, run, info, top)
+    frame = data.clips(ws)
+    hours = float((frame["end_s"].to_numpy()[picks] - frame["start_s"].to_numpy()[picks]).sum() / 3600)
+    answer = measures.truth(ws)
+    found = views.precision(picks, *answer) if answer is not None else None
+    share = words.percent(top / info["candidates"])
+    facts = [
+        ("Clips", f"{top:,}", f"{words.hours(hours)} · {share} of {words.count(info['candidates'], 'candidates')}", ""),
+        (
+            "Mutual information", words.nats(at["objective"]),
+            f"permuted sounds {at['permuted']:.2f} · random {at['random']:.2f} (same size)",
+            "Mean over the pairs of clusterings, nats (plug-in estimate).",
+        ),
+        (
+            "Beyond permuted", f"{words.signed(at['objective'] - at['permuted'])} nats",
+            f"{words.signed(at['objective'] - at['random'])} nats beyond random",
+            "The finding: how much more than the same method reaches when every sound is given to another clip. Any "
+            "method that looks for high counts is above random, also where sound and picture are independent.",
+        ),
+        *([_precision(found)] if found else []),
+    ]  # fmt: skip
+    for column, (label, value, comparison, explained) in zip(st.columns(len(facts)), facts):
+        with column.container(gap=None):
+            st.metric(label, value, help=explained or None)
+            st.caption(comparison)
+
+
+def _at(ws: Workspace, run: str, info: dict[str, Any], top: int) -> dict[str, float]:
+    """Objective and controls at `top` clips: of the report at the end, of the curve and the tables before it."""
+    report = info.get("report", {})
+    if top == info["clips"]:
+        keys = {name: report.get(f"objective_{name}") for name in ("random", "permuted")}
+        keys["objective"] = info.get("objective")
+        return {name: float("nan") if value is None else float(value) for name, value in keys.items()}
+    found = views.curve_at({name: column.to_numpy() for name, column in data.curve(ws, run).items()}, top)
+    if not info["stale"]:
+        found["objective"] = measures.objective_of_top(ws, run, top)
+    return found
+
+
+def _precision(found: views.Precision) -> tuple[str, str, str, str]:
+    """Label, value, comparison and explanation of the precision among known answers."""
+    return (
+        "Correspond",
+        words.percent(found.share, 1),
+        f"of {words.count(found.known)} with a known answer · 95 % interval {100 * found.low:.0f}–"
+        f"{100 * found.high:.0f} % · random {words.percent(found.expected_random, 1)}",
+        f"Share of this selection's clips with a known answer (column truth_match) whose sound and picture belong "
+        f"together; interval after Wilson. Random: the share among all {words.count(found.known_candidates)} with one.",
+    )
+
+
+def _curve(ws: Workspace, run: str, info: dict[str, Any], top: int) -> None:
+    curve = data.curve(ws, run)
+    other = param("with")
+    others = {}
+    if other in data.selections(ws) and other != run:
+        compared = data.curve(ws, other)
+        others[other] = (compared["size"].to_numpy(), compared["objective"].to_numpy(float))
+    figures.draw(
+        charts.mi_curve,
+        curve["size"].to_numpy(),
+        curve["objective"].to_numpy(float),
+        curve["random"].to_numpy(float),
+        curve["permuted"].to_numpy(float),
+        name="this run" if info["method"] != "random" else "this random run",
+        others=others,
+        marker=top if top < info["clips"] else None,
+        key="run.curve",
+    )
+
+
+def _budget_slider(ws: Workspace, info: dict[str, Any], top: int) -> None:
+    size = int(info["clips"])
+    if info["method"] not in views.PREFIX_METHODS or size < 2:
+        return
+    st.session_state["run.top"] = top
+
+    def keep() -> None:
+        chosen = int(st.session_state["run.top"])
+        set_params(n=None if chosen == size else chosen)
+
+    st.slider(
+        "Smaller budget: the first picks of this run, clips", 1, size, key="run.top", on_change=keep,
+        help="The order of picking is kept: the first n picks are what the run would have chosen with n clips.",
+    )  # fmt: skip
+    if top < size:
+        left, right = st.columns([3, 1], vertical_alignment="center")
+        left.caption("Other pages and the export show the whole run. Take this as the budget and run to change that.")
+        right.button("Take as budget", key="run.keep", icon=":material/check:", on_click=_take_budget, args=(top,))
+
+
+def _take_budget(clips: int) -> None:
+    """Put a number of clips into the settings at the left; [Run] makes it a run of its own."""
+    st.session_state["set.unit"] = "clips"
+    st.session_state["set.budget.clips"] = float(clips)
+
+
+def draw_runs(ws: Workspace, run: str) -> None:
+    """The list of runs: one is shown on every page, two are compared."""
+    found = data.selections(ws)
+    frame = pd.DataFrame(
+        {
+            "run": list(found),
+            "method": [info["method"] for info in found.values()],
+            "budget": [info["budget"] for info in found.values()],
+            "clips": [info["clips"] for info in found.values()],
+            "mi": [info["objective"] for info in found.values()],
+            "beyond": [_beyond(info) for info in found.values()],
+            "state": ["clusters changed since" if info["stale"] else "" for info in found.values()],
+        }
+    )
+
+    def keep() -> None:
+        rows = st.session_state["run.list"]["selection"]["rows"]
+        names = [str(frame["run"].iloc[row]) for row in rows if row < len(frame)]
+        if len(names) == 1:
+            set_params(run=names[0], **{"with": None, "n": None})
+        elif len(names) >= 2:
+            set_params(run=names[0], **{"with": names[1], "n": None})
+
+    st.subheader("Runs", anchor=False)
+    st.caption("Mark one to show it on every page, two to compare them.")
+    st.dataframe(
+        frame,
+        key="run.list",
+        hide_index=True,
+        on_select=keep,
+        selection_mode="multi-row",
+        height=min(320, 38 + 35 * len(frame)),
+        column_config={
+            "run": "Run",
+            "method": "Method",
+            "budget": "Budget",
+            "clips": st.column_config.NumberColumn("Clips", format="localized"),
+            "mi": st.column_config.NumberColumn("MI, nats", format="%.2f"),
+            "beyond": st.column_config.NumberColumn("Beyond permuted, nats", format="%+.2f"),
+            "state": "State",
+        },
+    )
+    other = param("with")
+    if other in found and other != run:
+        _compare(ws, run, other)
+
+
+def _beyond(info: dict[str, Any]) -> float:
+    permuted = info.get("report", {}).get("objective_permuted")
+    return float("nan") if permuted is None else float(info["objective"]) - float(permuted)
+
+
+def _compare(ws: Workspace, first: str, second: str) -> None:
+    a, b = (data.picks(ws, name)["row"].to_numpy() for name in (first, second))
+    found = views.overlap(a, b)
+    chance = views.overlap_by_chance(len(a), len(b), measures.candidates(ws))
+    with st.container(border=True):
+        st.markdown(f"**{words.literal(first)}** and **{words.literal(second)}**")
+        st.markdown(
+            f"{words.count(found.both)} in both ({words.percent(found.share)} of those in either; by chance "
+            f"{words.count(round(chance))}) · {found.only_a:,} only in the first · {found.only_b:,} only in the second"
+        )
+        with st.container(horizontal=True):
+            open_in_clips("Only in the first", "run.only_a", run=first, sel="yes", without=second)
+            open_in_clips("Only in the second", "run.only_b", run=second, sel="yes", without=first)

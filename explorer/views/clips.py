@@ -1,0 +1,156 @@
+"""Which clips are shown, in which order, and why one was picked: arrays and choices go in, row numbers come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.kernels.contingency import contingency_table
+
+Sort = Literal["row", "rank", "path", "random", "least"]
+Examples = Literal["random", "typical", "far"]
+PAGE = 60
+
+
+def text_mask(paths: pa.Array | pa.ChunkedArray, text: str) -> np.ndarray:
+    """bool (N,): the path holds `text`, taken literally, whatever the case."""
+    found = pc.match_substring(paths, text, ignore_case=True)
+    return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def all_of(n: int, *masks: np.ndarray | None) -> np.ndarray:
+    """Row numbers int64 (m,) where every mask (bool (n,); None = no condition) holds."""
+    kept = np.ones(n, bool)
+    for mask in masks:
+        if mask is not None:
+            kept &= mask
+    return np.flatnonzero(kept)
+
+
+def shuffled(rows: np.ndarray, seed: int) -> np.ndarray:
+    """`rows` in a random order that belongs to each row and the seed: a filter never reshuffles what stays."""
+    return rows[np.argsort(hashes(rows, seed), kind="stable")]
+
+
+def hashes(rows: np.ndarray, seed: int) -> np.ndarray:
+    """A fixed random number, uint64 (m,), for every row number (SplitMix64's finalizer; Steele, Lea, Flood 2014)."""
+    with np.errstate(over="ignore"):
+        z = np.asarray(rows).astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def sorted_rows(rows: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """`rows` by rising `key` (N,), without a value (NaN) last, ties by row."""
+    return rows[np.argsort(key[rows], kind="stable")]
+
+
+def pick_rank(n: int, picked_rows: np.ndarray) -> np.ndarray:
+    """float64 (n,): 1 for the first picked, NaN for clips that were not."""
+    rank = np.full(n, np.nan)
+    rank[picked_rows] = np.arange(1, len(picked_rows) + 1)
+    return rank
+
+
+def rank_or_score(rank: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """A rising key float64 (N,): the picked in their order, the others by falling score, those without one last."""
+    last = np.nanmax(rank, initial=0.0)
+    score_place = np.full(len(scores), np.nan)
+    known = np.isfinite(scores)
+    score_place[known] = np.argsort(np.argsort(-scores[known], kind="stable"), kind="stable")
+    return np.where(np.isnan(rank), last + 1 + score_place, rank)
+
+
+def mean_pmi(sounds: list[np.ndarray], pictures: list[np.ndarray]) -> np.ndarray:
+    """Mean PMI of each clip's cells over every sound x picture pair, nats, float64 (N,); NaN without a value in all."""
+    n = len(sounds[0]) if sounds else 0
+    if not sounds or not pictures:
+        return np.full(n, np.nan)
+    usable = np.logical_and.reduce([column >= 0 for column in [*sounds, *pictures]])
+    total = np.zeros(int(usable.sum()))
+    for a in sounds:
+        for b in pictures:
+            total += cell_pmi(np.asarray(a)[usable], np.asarray(b)[usable])
+    out = np.full(n, np.nan)
+    out[usable] = total / (len(sounds) * len(pictures))
+    return out
+
+
+def cell_pmi(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """PMI of each clip's own cell, nats, float64 (n,): log(n n_ab / (n_a n_b)); `a`, `b` integer (n,), not negative."""
+    n = len(a)
+    if not n:
+        return np.zeros(0)
+    size_a, size_b = np.bincount(a), np.bincount(b)
+    if len(size_a) * len(size_b) <= 4_000_000:
+        shared = contingency_table(a, b, len(size_a), len(size_b))[a, b]
+    else:  # a table that large is mostly empty: count only the cells that occur
+        _, where, times = np.unique(a.astype(np.int64) * len(size_b) + b, return_inverse=True, return_counts=True)
+        shared = times[where]
+    return np.log(shared) + np.log(n) - np.log(size_a[a]) - np.log(size_b[b])
+
+
+@dataclass(frozen=True)
+class CellOfClip:
+    """A clip's cell in one sound x picture pair."""
+
+    sound: str
+    picture: str
+    sound_cluster: int
+    picture_cluster: int
+    clips: int  # in this cell
+    pmi: float  # nats
+
+
+def why(row: int, sounds: dict[str, np.ndarray], pictures: dict[str, np.ndarray]) -> list[CellOfClip]:
+    """The cells of clip `row` in all pairs where it has a value, the most expected pairing first."""
+    found = []
+    inside_a = {name: a == a[row] for name, a in sounds.items() if a[row] >= 0}
+    inside_b = {name: b == b[row] for name, b in pictures.items() if b[row] >= 0}
+    for name_a, in_a in inside_a.items():
+        for name_b, in_b in inside_b.items():
+            valid = (sounds[name_a] >= 0) & (pictures[name_b] >= 0)
+            n_ab = int(np.count_nonzero(in_a & in_b))
+            n_a, n_b = int(np.count_nonzero(in_a & valid)), int(np.count_nonzero(in_b & valid))
+            pmi = float(np.log(n_ab * int(valid.sum()) / (n_a * n_b)))
+            a, b = int(sounds[name_a][row]), int(pictures[name_b][row])
+            found.append(CellOfClip(name_a, name_b, a, b, n_ab, pmi))
+    return sorted(found, key=lambda cell: -cell.pmi)
+
+
+def examples(
+    assignments: np.ndarray, distances: np.ndarray, clusters: np.ndarray, how: Examples, n: int, seed: int = 0
+) -> dict[int, np.ndarray]:
+    """At most `n` rows of each of the `clusters`, in one pass: `{cluster: rows}`.
+
+    `random`: drawn with the seed. `typical`: nearest to the centroid first. `far`: farthest first.
+    """
+    rows = np.flatnonzero(np.isin(assignments, clusters))
+    own = np.asarray(assignments)[rows]
+    key = {"random": hashes(rows, seed), "typical": distances[rows], "far": -distances[rows]}[how]
+    order = np.lexsort((key, own))
+    rows, own = rows[order], own[order]
+    start = np.searchsorted(own, clusters)
+    end = np.searchsorted(own, clusters, side="right")
+    return {int(c): rows[s : min(e, s + n)] for c, s, e in zip(clusters, start, end)}
+
+
+def page_of(rows: np.ndarray, page: int, size: int = PAGE) -> tuple[np.ndarray, int, int]:
+    """The rows of one page, the page's number kept within range (from 1), and how many pages there are."""
+    pages = max(1, -(-len(rows) // size))
+    page = min(max(1, page), pages)
+    return rows[(page - 1) * size : page * size], page, pages
+
+
+def neighbours(rows: np.ndarray, row: int) -> tuple[int | None, int | None]:
+    """The clip before and after `row` in the list (None at its ends); both None when it is not in the list."""
+    at = np.flatnonzero(rows == row)
+    if not len(at):
+        return None, None
+    i = int(at[0])
+    return (int(rows[i - 1]) if i else None), (int(rows[i + 1]) if i + 1 < len(rows) else None)

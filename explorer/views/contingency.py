@@ -1,0 +1,271 @@
+"""Pairs of clusterings: assignments go in; tables, their measures, orders, controls and the clips of a cell come out.
+
+Rows are sound clusters, columns picture clusters. All information is in nats (natural logarithm).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from curation.kernels.contingency import Rows, contingency_table, make_layout
+from curation.kernels.draws import permuted_partners
+from curation.kernels.information import information_of
+
+Measure = Literal["count", "expected", "pmi", "residual", "share", "difference"]
+Order = Literal["match", "size", "number"]
+OTHER = -1
+LIMIT = 500
+SAMPLE = 200_000
+"""Controls of larger sets are measured on this many clips, drawn with a seed."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The clusters that are shown: `lookup` int64 (K,) cluster -> position, `shown` int64 (S,) position -> cluster.
+
+    Where K is above the limit the last position is `OTHER`: all the smaller clusters together.
+    """
+
+    lookup: np.ndarray
+    shown: np.ndarray
+
+    def position(self, cluster: int) -> int | None:
+        """Where a cluster stands, or None when there is no such cluster."""
+        if cluster == OTHER:
+            return len(self.shown) - 1 if self.shown[-1] == OTHER else None
+        return int(self.lookup[cluster]) if 0 <= cluster < len(self.lookup) else None
+
+
+def fold(sizes: np.ndarray, limit: int = LIMIT) -> Fold:
+    """Show the `limit` largest clusters, the others as one. `sizes` int (K,); ties go to the lower number."""
+    k = len(sizes)
+    if k <= limit:
+        return Fold(np.arange(k), np.arange(k))
+    kept = np.sort(np.argsort(-np.asarray(sizes), kind="stable")[:limit])
+    lookup = np.full(k, limit, np.int64)
+    lookup[kept] = np.arange(limit)
+    return Fold(lookup, np.append(kept, OTHER))
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """Counts of one pair of clusterings: `counts` int64 (R, C)."""
+
+    counts: np.ndarray
+
+    @property
+    def n(self) -> int:
+        """Clips counted."""
+        return int(self.counts.sum())
+
+    @property
+    def row_totals(self) -> np.ndarray:
+        """int64 (R,)."""
+        return self.counts.sum(1)
+
+    @property
+    def col_totals(self) -> np.ndarray:
+        """int64 (C,)."""
+        return self.counts.sum(0)
+
+    def expected(self) -> np.ndarray:
+        """Counts if sound and picture were independent, float64 (R, C)."""
+        return np.outer(self.row_totals, self.col_totals) / max(1, self.n)
+
+    def pmi(self) -> np.ndarray:
+        """log(count / expected), nats, float64 (R, C); NaN where the cell is empty."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.log(self.counts / self.expected())
+        return np.where(self.counts > 0, values, np.nan)
+
+    def residual(self) -> np.ndarray:
+        """Adjusted standardized residual, float64 (R, C): about N(0, 1) under independence; NaN where undefined.
+
+        (count - expected) / sqrt(expected (1 - row share) (1 - column share)); Agresti, Categorical Data Analysis, 3.3.
+        """
+        n = max(1, self.n)
+        expected = self.expected()
+        free = np.outer(1 - self.row_totals / n, 1 - self.col_totals / n)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = (self.counts - expected) / np.sqrt(expected * free)
+        return np.where(np.isfinite(values), values, np.nan)
+
+    def terms(self) -> np.ndarray:
+        """Each cell's part of the mutual information, nats, float64 (R, C); their sum is `information`."""
+        return np.nan_to_num(self.pmi()) * self.counts / max(1, self.n)
+
+    def information(self) -> float:
+        """Mutual information, nats (plug-in estimate)."""
+        return max(0.0, float(self.terms().sum()))
+
+    def share(self) -> np.ndarray:
+        """Each cell's part of the mutual information, per cent, float64 (R, C); cells below chance are negative."""
+        total = self.information()
+        return 100 * self.terms() / total if total > 0 else np.zeros(self.counts.shape)
+
+
+def pair_table(a: np.ndarray, b: np.ndarray, rows: Fold, cols: Fold, which: np.ndarray | None = None) -> PairTable:
+    """Count the clips `which` (bool (N,), default all) that have a value in both; `a`, `b` integer (N,), -1 = none."""
+    use = (a >= 0) & (b >= 0)
+    if which is not None:
+        use &= which
+    return PairTable(contingency_table(rows.lookup[a[use]], cols.lookup[b[use]], len(rows.shown), len(cols.shown)))
+
+
+def difference(selected: PairTable, candidates: PairTable) -> np.ndarray:
+    """Share of the selected minus share of the candidates, percentage points, float64 (R, C)."""
+    return 100 * (selected.counts / max(1, selected.n) - candidates.counts / max(1, candidates.n))
+
+
+def values_of(measure: Measure, table: PairTable, candidates: PairTable) -> np.ndarray:
+    """The numbers to draw, float64 (R, C): of `table` alone, or for `difference` against `candidates`."""
+    if measure == "difference":
+        return difference(table, candidates)
+    if measure == "count":
+        return table.counts.astype(np.float64)
+    return {"expected": table.expected, "pmi": table.pmi, "residual": table.residual, "share": table.share}[measure]()
+
+
+def ordering(table: PairTable, order: Order) -> tuple[np.ndarray, np.ndarray]:
+    """Row order int64 (R,) and column order int64 (C,).
+
+    `match`: rows and columns paired one to one so that the pairs carry the most information (Hungarian method), the
+    strongest pair first, what has no partner last by size. `size`: largest first. `number`: as given.
+    """
+    n_rows, n_cols = table.counts.shape
+    if order == "number":
+        return np.arange(n_rows), np.arange(n_cols)
+    by_rows = np.argsort(-table.row_totals, kind="stable")
+    by_cols = np.argsort(-table.col_totals, kind="stable")
+    if order == "size":
+        return by_rows, by_cols
+    terms = table.terms()
+    row, col = linear_sum_assignment(terms, maximize=True)
+    strongest = np.argsort(-terms[row, col], kind="stable")
+    row, col = row[strongest], col[strongest]
+    return (
+        np.concatenate([row, by_rows[~np.isin(by_rows, row)]]),
+        np.concatenate([col, by_cols[~np.isin(by_cols, col)]]),
+    )
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation of a few repeats, and how many."""
+
+    mean: float
+    deviation: float
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Mutual information of some clips beside what chance gives at the same size, nats.
+
+    `permuted`: sounds given to other clips among the same clips. `random`: as many clips drawn from the candidates;
+    None where the clips are all the candidates.
+    """
+
+    information: float
+    permuted: Spread
+    random: Spread | None
+    clips: int
+
+
+def controls(
+    a: np.ndarray,
+    b: np.ndarray,
+    rows: Fold,
+    cols: Fold,
+    selected: np.ndarray | None,
+    *,
+    repeats: int = 5,
+    seed: int = 0,
+) -> Controls:
+    """Measure one pair: `a`, `b` integer (N,), -1 = none; `selected` bool (N,) or None for all the candidates."""
+    valid = np.flatnonzero((a >= 0) & (b >= 0))
+    sound, picture = rows.lookup[a[valid]], cols.lookup[b[valid]]
+    shape = (len(rows.shown), len(cols.shown))
+    chosen = np.flatnonzero(selected[valid]) if selected is not None else np.arange(len(valid))
+    rng = np.random.default_rng([seed, len(valid)])
+
+    def measured(x: np.ndarray, y: np.ndarray) -> float:
+        return PairTable(contingency_table(x, y, *shape)).information()
+
+    permuted = [measured(rng.permutation(sound[chosen]), picture[chosen]) for _ in range(repeats)]
+    drawn = []
+    if selected is not None and len(chosen) < len(valid):
+        for _ in range(repeats):
+            at = rng.choice(len(valid), len(chosen), replace=False, shuffle=False)
+            drawn.append(measured(sound[at], picture[at]))
+    return Controls(
+        measured(sound[chosen], picture[chosen]), _spread(permuted), _spread(drawn) if drawn else None, len(chosen)
+    )
+
+
+def _spread(values: list[float]) -> Spread:
+    return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0, len(values))
+
+
+def rank_pairs(
+    sounds: list[np.ndarray], pictures: list[np.ndarray], *, seed: int = 0, sample: int = SAMPLE
+) -> np.ndarray:
+    """MI minus MI with permuted sounds of every pair, nats, float64 (A, V): the largest is the pair shown first.
+
+    `sounds`, `pictures`: integer (N,) each, -1 = none. Measured on at most `sample` clips that have a value in all.
+    """
+    columns = [*sounds, *pictures]
+    usable = np.logical_and.reduce([column >= 0 for column in columns])
+    where = np.flatnonzero(usable)
+    if len(where) > sample:
+        where = np.sort(np.random.default_rng(seed).choice(len(where), sample, replace=False, shuffle=False))
+        where = np.flatnonzero(usable)[where]
+    shape = (len(sounds), len(pictures))
+    if len(where) < 2:
+        return np.zeros(shape)
+    codes = np.stack([np.asarray(column)[where] for column in columns], axis=1).astype(np.int32)
+    codes = np.minimum(codes, LIMIT)  # a bound on the tables: with more clusters the order is a rough one
+    counts = codes.max(0).astype(np.int64) + 1
+    pairs = np.array([(i, len(sounds) + j) for i in range(shape[0]) for j in range(shape[1])], np.int64)
+    layout, everyone = make_layout(pairs, counts), np.arange(len(where))
+    swapped = np.arange(len(columns)) < len(sounds)
+    partner, _ = permuted_partners(np.arange(len(where), dtype=np.int32), seed)
+    plain = information_of(Rows(codes, np.zeros(0, np.int32), swapped), everyone, layout)
+    permuted = information_of(Rows(codes, partner, swapped), everyone, layout)
+    return (plain - permuted).reshape(shape)
+
+
+def cell_rows(
+    a: np.ndarray, b: np.ndarray, rows: Fold, cols: Fold, r: int, c: int, which: np.ndarray | None = None
+) -> np.ndarray:
+    """Rows int64 (m,) of the clips in cell (r, c), positions as shown."""
+    return box_rows(a, b, rows, cols, np.array([r]), np.array([c]), which)
+
+
+def box_rows(
+    a: np.ndarray, b: np.ndarray, rows: Fold, cols: Fold, r: np.ndarray, c: np.ndarray, which: np.ndarray | None = None
+) -> np.ndarray:
+    """Rows int64 (m,) of the clips in any of the shown rows `r` and any of the shown columns `c`."""
+    in_a = _wanted(a, rows, r)
+    use = in_a & _wanted(b, cols, c)
+    if which is not None:
+        use &= which
+    return np.flatnonzero(use)
+
+
+def _wanted(labels: np.ndarray, folded: Fold, positions: np.ndarray) -> np.ndarray:
+    hit = np.zeros(len(folded.lookup) + 1, bool)
+    hit[:-1] = np.isin(folded.lookup, positions)
+    return hit[labels]  # label -1 reads the last place, which is False
+
+
+def nearest_both(rows: np.ndarray, distance_a: np.ndarray, distance_b: np.ndarray) -> np.ndarray:
+    """`rows` with the ones nearest to both centroids first: by the sum of their two distance ranks, ties by row."""
+    rank = np.zeros(len(rows), np.int64)
+    for distance in (distance_a, distance_b):
+        rank += np.argsort(np.argsort(distance[rows], kind="stable"), kind="stable")
+    return rows[np.argsort(rank, kind="stable")]

@@ -1,0 +1,24 @@
+"""Selection: settings at the left; the live curve, a run's numbers and the list of runs at the right."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from explorer import run_panel, run_settings
+from explorer.state import current_selection, require_workspace
+
+workspace = require_workspace("clusterings")
+st.title("Selection")
+settings, results = st.columns([1, 2.4], gap="large")
+with settings, st.container(border=True):
+    run_settings.draw(workspace)
+with results:
+    run = current_selection(workspace)
+    if not run_panel.draw_live(workspace):
+        if run is None:
+            with st.container(border=True):
+                st.text("No subset was selected yet. Choose how much at the left, then Run: the curve appears here.")
+        else:
+            run_panel.draw(workspace, run)
+    if run is not None:
+        run_panel.draw_runs(workspace, run)

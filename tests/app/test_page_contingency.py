@@ -1,0 +1,85 @@
+"""The contingency page on no, empty, partial and full workspaces, and what its address reproduces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from curation.workspace import Workspace
+from tests.app.conftest import OpenPage, check_page, texts
+from tests.workspacemaker import make_workspace
+
+
+@pytest.fixture(autouse=True)
+def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONCORD_ROOTS", str(tmp_path))
+
+
+def test_without_a_workspace(open_page: OpenPage) -> None:
+    assert "No workspace is open" in texts(open_page("contingency"))
+
+
+@pytest.mark.parametrize("upto", ["videos", "clips", "features"])
+def test_before_there_are_clusters(open_page: OpenPage, tmp_path: Path, upto: str) -> None:
+    page = open_page("contingency", make_workspace(tmp_path / "w", upto=upto))
+    assert "not grouped into clusters yet" in texts(page)
+    assert page.button(key="empty.cluster")
+
+
+def test_an_empty_workspace(open_page: OpenPage, tmp_path: Path) -> None:
+    assert "not grouped" in texts(open_page("contingency", Workspace.create(tmp_path / "w")))
+
+
+def test_clusters_without_a_selection_show_the_candidates(open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page("contingency", make_workspace(tmp_path / "w", upto="cluster"))
+    text = texts(page)
+    assert "MI " in text and "permuted sounds" in text and "60 clips (candidates)" in text
+    assert "random" not in text.split("permuted sounds")[1].split("\n")[0]
+    assert "The cell that carries the most dependence" in text
+
+
+def test_the_address_reproduces_pair_measure_and_cell(open_page: OpenPage, tmp_path: Path) -> None:
+    ws = make_workspace(tmp_path / "w")
+    page = open_page("contingency", ws, a="sound.mfcc", v="picture.motion", show="pmi", of="selected", cell="1,2")
+    assert page.selectbox(key="choose.a").value == "sound.mfcc"
+    assert page.selectbox(key="choose.v").value == "picture.motion"
+    text = texts(page)
+    assert ":orange-badge[sound 1] × :green-badge[picture 2]" in text
+    assert "12 clips (selected)" in text and "same size" in text
+
+
+def test_a_choice_goes_into_the_address_and_drops_the_cell(open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page("contingency", make_workspace(tmp_path / "w"), cell="0,0", a="sound.logmel")
+    check_page(page.selectbox(key="choose.a").select("sound.shape").run())
+    assert page.query_params["a"] == "sound.shape"
+    assert "cell" not in page.query_params
+
+
+@pytest.mark.parametrize("show", ["count", "expected", "pmi", "residual", "share"])
+@pytest.mark.parametrize("order", ["match", "size", "number"])
+def test_every_measure_in_every_order(open_page: OpenPage, tmp_path: Path, show: str, order: str) -> None:
+    open_page("contingency", make_workspace(tmp_path / "w"), show=show, order=order, box="0,0,1,2")
+
+
+def test_difference_measures_both(open_page: OpenPage, tmp_path: Path) -> None:
+    text = texts(open_page("contingency", make_workspace(tmp_path / "w"), of="difference"))
+    assert "(candidates)" in text and "(selected)" in text
+
+
+@pytest.mark.parametrize("cell", ["99,0", "a,b", "1", "-5,2", "1,2,3", "0,-1"])
+def test_an_address_with_a_cell_that_does_not_exist(open_page: OpenPage, tmp_path: Path, cell: str) -> None:
+    ws = make_workspace(tmp_path / "w")
+    page = open_page("contingency", ws, cell=cell, a="gone", v="<b>", show="no", box="9,9,1,1")
+    assert "The cell that carries the most dependence" in texts(page)
+
+
+def test_a_dragged_box_sums_its_cells(open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page("contingency", make_workspace(tmp_path / "w"), box="0,0,3,3")
+    assert "4 sound clusters × 4 picture clusters" in texts(page)
+    assert "**60 clips**, expected 60.0" in texts(page)
+
+
+def test_one_cluster_each(open_page: OpenPage, tmp_path: Path) -> None:
+    ws = make_workspace(tmp_path / "w", n_clips=4, n_kinds=2, upto="cluster")
+    assert "MI " in texts(open_page("contingency", ws))

@@ -1,0 +1,101 @@
+"""The bounded folder: least recently used files go first, one maker at a time, failures are remembered for a while."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from curation.errors import MediaError
+from explorer import media_cache
+from explorer.media_cache import BoundedFolder
+
+
+def write(path: Path) -> None:
+    path.write_bytes(b"x" * 100)
+
+
+def test_a_file_is_made_once_and_found_again(tmp_path: Path) -> None:
+    made = []
+
+    def slowly(path: Path) -> None:
+        made.append(path.name)
+        time.sleep(0.05)
+        write(path)
+
+    folder = BoundedFolder(tmp_path / "new" / "folder", 10_000)
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(lambda _: folder.get("a.jpg", slowly), range(8)))
+    assert set(paths) == {tmp_path / "new" / "folder" / "a.jpg"}
+    assert made == ["a.jpg"]
+    assert folder.find("b.jpg") is None
+
+
+def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
+    folder = BoundedFolder(tmp_path, 1000)
+    for i in range(10):
+        path = folder.get(f"{i}", write)
+        os.utime(path, (1000 + i, 1000 + i))
+    folder.find("0")  # used again, so it is young
+    folder.get("10", write)
+    left = sorted(int(path.name) for path in tmp_path.iterdir())
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 1000
+    assert 0 in left and 10 in left and 1 not in left
+
+
+def test_what_another_process_left_counts_too(tmp_path: Path) -> None:
+    for i in range(50):
+        write(tmp_path / f"old{i}")
+        os.utime(tmp_path / f"old{i}", (1000 + i, 1000 + i))
+    BoundedFolder(tmp_path, 1000).get("new", write)
+    assert len(list(tmp_path.iterdir())) <= 10 and (tmp_path / "new").exists()
+
+
+def test_a_failure_is_remembered_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def fail(_path: Path) -> None:
+        calls.append(1)
+        raise MediaError("It is broken.", code="undecodable")
+
+    folder = BoundedFolder(tmp_path, 1000)
+    for _ in range(3):
+        with pytest.raises(MediaError, match="broken"):
+            folder.get("a", fail)
+    assert len(calls) == 1
+    monkeypatch.setattr(media_cache, "FAILURE_KEPT_S", 0.0)
+    assert folder.get("a", write).exists()
+
+
+def test_what_may_pass_is_tried_again(tmp_path: Path) -> None:
+    def full(_path: Path) -> None:
+        raise MediaError("The disk is full.", code="write_failed")
+
+    folder = BoundedFolder(tmp_path, 1000)
+    with pytest.raises(MediaError):
+        folder.get("a", full)
+    assert folder.get("a", write).exists()
+
+
+def test_those_who_wait_get_the_error_too(tmp_path: Path) -> None:
+    started, gate = threading.Event(), threading.Event()
+
+    def fail(_path: Path) -> None:
+        started.set()
+        gate.wait(5)
+        raise MediaError("It is broken.", code="undecodable")
+
+    folder = BoundedFolder(tmp_path, 1000)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(folder.get, "a", fail)
+        started.wait(5)
+        second = pool.submit(folder.get, "a", fail)
+        time.sleep(0.02)
+        gate.set()
+        for waiting in (first, second):
+            with pytest.raises(MediaError):
+                waiting.result(timeout=5)

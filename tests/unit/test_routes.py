@@ -1,0 +1,230 @@
+"""The media routes without a browser: what they serve, what they refuse, and that a thing asked twice is made once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pyarrow as pa
+import pytest
+from starlette.applications import Starlette
+
+from curation.records import CLIPS, VIDEOS, clip_id, empty_row
+from curation.workspace import Workspace
+from explorer import routes
+from tests.mediamaker import make_video
+
+APP = Starlette(routes=routes.ROUTES)
+
+
+class Answer:
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, body
+
+
+async def ask(url: str, method: str = "GET", **headers: str) -> Answer:
+    """One request through ASGI, as a browser on this machine would send it."""
+    parts = urlsplit(url)
+    sent: dict[str, Any] = {"body": b""}
+    lines = {"host": "localhost:8501", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "method": method, "root_path": "",
+        "path": parts.path, "raw_path": parts.path.encode(),
+        "query_string": parts.query.encode(), "scheme": "http", "http_version": "1.1", "server": ("localhost", 8501),
+        "headers": [(name.encode(), value.encode()) for name, value in lines.items()],
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            sent["status"] = message["status"]
+            sent["headers"] = {name.decode().lower(): value.decode() for name, value in message["headers"]}
+        else:
+            sent["body"] += message.get("body", b"")
+
+    await APP(scope, receive, send)
+    return Answer(sent["status"], sent["headers"], sent["body"])
+
+
+def get(url: str, method: str = "GET", **headers: str) -> Answer:
+    return asyncio.run(ask(url, method, **headers))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cutter() -> Iterator[None]:
+    yield
+    routes.CUTTER.close()
+
+
+@pytest.fixture
+def workspace(concord_home: Path) -> Workspace:
+    """One real video of 3 s, one broken file, one that is gone, and two ways to a file outside the allowed folders."""
+    media = concord_home / "media"
+    media.mkdir(parents=True)
+    make_video(media / "good <b>.mp4", seconds=3.0)
+    (media / "broken.mp4").write_bytes(b"nothing that plays")
+    outside = concord_home.parent / "outside.mp4"
+    outside.write_bytes((media / "good <b>.mp4").read_bytes())
+    (media / "link.mp4").symlink_to(outside)
+    names = ["good <b>.mp4", "broken.mp4", "gone.mp4", "link.mp4", "../../outside.mp4"]
+    made = Workspace.create(concord_home / "workspaces" / "one", roots=[str(media)])
+    videos = [
+        empty_row(VIDEOS) | {"video_id": f"v{i}", "path": name, "path_bytes": name.encode(), "root": 0, "status": "ok"}
+        for i, name in enumerate(names)
+    ]
+    made.commit_table("videos", pa.Table.from_pylist(videos, VIDEOS), "v")
+    clips = [
+        empty_row(CLIPS)
+        | {"row": i, "clip_id": clip_id(str(i), 0, 2), "video_id": f"v{i}", "start_s": 0.0, "end_s": 2.0}
+        for i in range(len(names))
+    ]
+    made.commit_table("clips", pa.Table.from_pylist(clips, CLIPS), "c")
+    return made
+
+
+@pytest.fixture(autouse=True)
+def only_home(concord_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONCORD_ROOTS", str(concord_home))
+
+
+def clip(i: int) -> str:
+    return clip_id(str(i), 0, 2)
+
+
+def test_a_still_a_proxy_and_a_strip(workspace: Workspace) -> None:
+    for url, kind, first in (
+        (routes.still_url(workspace, clip(0)), "image/jpeg", b"\xff\xd8"),
+        (routes.strip_url(workspace, clip(0)), "image/png", b"\x89PNG"),
+        (routes.proxy_url(workspace, clip(0)), "video/mp4", b""),
+    ):
+        assert url.startswith("/concord/")
+        answer = get(url)
+        assert answer.status == 200, answer.body
+        assert answer.headers["content-type"] == kind
+        assert answer.headers["cache-control"].startswith("private")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.body.startswith(first) and len(answer.body) == int(answer.headers["content-length"])
+    numbers = json.loads(get(routes.strip_json_url(workspace, clip(0))).body)
+    assert {"times_s", "loudness_db", "motion"} <= set(numbers)
+    assert sorted(folder.name for folder in (workspace.path / "media").iterdir()) == ["proxies", "stills", "strips"]
+
+
+def test_a_proxy_answers_ranges(workspace: Workspace) -> None:
+    url = routes.proxy_url(workspace, clip(0))
+    whole = get(url).body
+    part = get(url, range="bytes=100-199")
+    assert part.status == 206 and part.body == whole[100:200]
+    assert part.headers["content-range"] == f"bytes 100-199/{len(whole)}"
+    assert get(url, range="bytes=999999999-").status == 416
+    head = get(url, "HEAD")
+    assert head.status == 200 and head.body == b"" and int(head.headers["content-length"]) == len(whole)
+    assert get(url, "POST").status == 405
+
+
+@pytest.mark.parametrize(
+    "i, status", [(1, 422), (2, 404), (3, 403), (4, 403), (9, 404)], ids=["broken", "gone", "link", "dots", "unknown"]
+)
+def test_what_cannot_be_served_is_a_short_sentence(workspace: Workspace, i: int, status: int) -> None:
+    for url in (routes.still_url, routes.proxy_url, routes.strip_url):
+        answer = get(url(workspace, clip(i)))
+        assert answer.status == status
+        assert answer.headers["content-type"].startswith("text/plain")
+        assert len(answer.body) < 120 and b"/" not in answer.body and b"mp4" not in answer.body
+
+
+@pytest.mark.parametrize("path", ["/", "/etc", "/proc/self/root", "../..", "~root", "", "a\0b", "/nonexistent"])
+def test_folders_outside_or_without_a_workspace(workspace: Workspace, path: str) -> None:
+    answer = get(f"/concord/still?ws={quote(path)}&clip={clip(0)}")
+    assert answer.status in (403, 404)
+    assert b"etc" not in answer.body
+
+
+def test_a_link_to_a_workspace_outside_is_refused(workspace: Workspace, concord_home: Path) -> None:
+    elsewhere = Workspace.create(concord_home.parent / "elsewhere")
+    link = concord_home / "workspaces" / "link"
+    link.symlink_to(elsewhere.path)
+    assert get(f"/concord/still?ws={quote(str(link))}&clip=x").status == 403
+
+
+def test_a_file_without_a_workspace_can_be_seen_and_heard(workspace: Workspace, concord_home: Path) -> None:
+    file = Path(workspace.roots[0]) / "good <b>.mp4"
+    odd = os.path.join(os.fsencode(workspace.roots[0]), b"odd \xff name.mp4")  # noqa: PTH118
+    os.link(file, odd)
+    for path in (file, os.fsdecode(odd)):
+        assert get(routes.preview_still_url(path)).headers["content-type"] == "image/jpeg"
+        assert get(routes.preview_proxy_url(path), range="bytes=0-9").status == 206
+    assert list((concord_home / "cache" / "previews").iterdir())
+    for path in ("/etc/passwd", str(concord_home.parent / "outside.mp4"), str(file.parent / "link.mp4")):
+        assert get(routes.preview_still_url(path)).status == 403
+    assert get(routes.preview_still_url(file.parent)).status == 404
+    assert get(routes.preview_still_url(file.parent / "broken.mp4")).status == 422
+    assert get(f"/concord/preview?kind=exe&path={quote(str(file))}").status == 404
+
+
+def test_other_sites_and_forged_names_get_nothing(workspace: Workspace) -> None:
+    url = routes.still_url(workspace, clip(0))
+    assert get(url, sec_fetch_site="same-origin").status == 200
+    assert get(url, sec_fetch_site="cross-site").status == 403
+    assert get(url, sec_fetch_site="same-site").status == 403
+    assert get(url, host="evil.example:8501").status == 403
+
+
+def test_what_is_asked_for_by_many_at_once_is_made_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    real = routes.Cutter.call
+
+    def counted(self: routes.Cutter, task: str, payload: dict[str, Any]) -> dict[str, Any]:
+        calls.append(task)
+        return real(self, task, payload)
+
+    monkeypatch.setattr(routes.Cutter, "call", counted)
+
+    async def many() -> list[Answer]:
+        url = routes.still_url(workspace, clip(0))
+        return await asyncio.gather(*(ask(url) for _ in range(12)))
+
+    answers = asyncio.run(many())
+    assert {answer.status for answer in answers} == {200} and len({answer.body for answer in answers}) == 1
+    assert calls == ["still"]
+    for _ in range(3):
+        assert get(routes.still_url(workspace, clip(1))).status == 422
+    assert calls == ["still", "still"], "a failure is not tried again at once"
+
+
+def test_a_changed_file_is_cut_again(workspace: Workspace) -> None:
+    first = get(routes.still_url(workspace, clip(0))).body
+    make_video(Path(workspace.roots[0]) / "good <b>.mp4", seconds=3.0, seed=5)
+    assert get(routes.still_url(workspace, clip(0))).body != first
+
+
+def test_the_server_goes_on_while_a_clip_is_cut(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A blocked worker must not block the loop: a refused request is answered while a cut is under way."""
+    import threading
+
+    gate, order = threading.Event(), []
+
+    def held(_self: routes.Cutter, _task: str, payload: dict[str, Any]) -> dict[str, Any]:
+        gate.wait(10)
+        Path(payload["out"]).write_bytes(b"\xff\xd8")
+        return {}
+
+    monkeypatch.setattr(routes.Cutter, "call", held)
+
+    async def both() -> None:
+        slow = asyncio.create_task(ask(routes.still_url(workspace, clip(0))))
+        await asyncio.sleep(0.05)
+        assert (await ask(routes.still_url(workspace, clip(9)))).status == 404
+        order.append("refused")
+        gate.set()
+        assert (await slow).status == 200
+        order.append("cut")
+
+    asyncio.run(both())
+    assert order == ["refused", "cut"]

@@ -1,0 +1,216 @@
+"""What a link carries, the recent list, the home folder; and the cached readers behind the pages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from curation.errors import MissingArtefactError, NotAllowedError
+from curation.home import browsable_roots, check_allowed, concord_home, media_in, open_allowed, subfolders
+from curation.workspace import MARKER, Workspace
+from explorer import data, recent
+from tests.workspacemaker import make_workspace
+
+
+def run(body: Callable[[], None], **params: str) -> AppTest:
+    """Run a function as a page."""
+    app = AppTest.from_function(body, default_timeout=30)
+    for name, value in params.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception[0].stack_trace
+    return app
+
+
+@pytest.fixture
+def workspace(concord_home: Path) -> Workspace:
+    return make_workspace(concord_home / "workspaces" / "one")
+
+
+# -- the address -------------------------------------------------------------------------------------------------------
+
+
+def test_parameters_are_written_and_removed() -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from explorer import state
+
+        st.text(f"{state.param('a')}|{state.param('missing', 'default')}")
+        state.set_params(a=None, b=3, c="<&>")
+        state.set_params(c="<&>")
+
+    app = run(page, a="one")
+    assert app.text[0].value == "one|default"
+    assert app.query_params == {"b": "3", "c": "<&>"}
+
+
+def test_links_keep_workspace_and_run_unless_told() -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from explorer import state
+
+        st.json(state.link_params(clip="x", left=None))
+        st.json(state.link_params(run=None, ws="other"))
+
+    app = run(page, ws="/w", run="main", other="1")
+    assert json.loads(app.json[0].value) == {"ws": "/w", "run": "main", "clip": "x"}
+    assert json.loads(app.json[1].value) == {"ws": "other"}
+
+
+def test_the_workspace_of_the_address_is_opened_and_remembered(workspace: Workspace) -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from explorer import state
+
+        found = state.current_workspace()
+        st.text(found.name if found else str(state.workspace_error()))
+        st.text(str(state.current_selection(found)) if found else "")
+
+    app = run(page, ws=str(workspace.path), run="no such run")
+    assert [text.value for text in app.text] == ["made", "main"]
+    assert recent.paths() == [str(workspace.path)]
+    app.query_params.clear()
+    app.run()
+    assert app.text[0].value == "made" and app.query_params["ws"] == str(workspace.path)
+    shutil.rmtree(workspace.path)
+    app.run()
+    assert "There is no workspace" in app.text[0].value
+
+
+# -- home and recent ---------------------------------------------------------------------------------------------------
+
+
+def test_the_home_is_the_one_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CONCORD_HOME", str(tmp_path / "here"))
+    assert concord_home() == tmp_path / "here"
+    monkeypatch.setenv("CONCORD_HOME", "")
+    assert concord_home() == Path.home().resolve() / "concord"
+
+
+def test_only_allowed_folders_are_opened(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    (allowed / "b" / "c").mkdir(parents=True)
+    (allowed / ".hidden").mkdir()
+    (allowed / "out").symlink_to("/etc")
+    monkeypatch.setenv("CONCORD_ROOTS", str(allowed))
+    assert open_allowed(workspace.path).path == workspace.path, "the home is always allowed"
+    assert subfolders(allowed) == ["b", "out"]
+    assert browsable_roots() == [allowed, concord_home()]
+    for path in ("/etc", allowed / "out", allowed / "..", "a\0b", "~nobody-of-this-name/x"):
+        with pytest.raises(NotAllowedError):
+            check_allowed(path)
+    with pytest.raises(NotAllowedError):
+        media_in(allowed / "out", 10)
+    with pytest.raises(NotAllowedError):
+        subfolders("/etc")
+
+
+def test_recent_workspaces_are_the_last_opened_that_are_still_there(concord_home: Path) -> None:
+    made = [Workspace.create(concord_home / "workspaces" / f"w{i}") for i in range(recent.KEPT + 3)]
+    for workspace in made:
+        recent.remember(workspace)
+    recent.remember(made[5])
+    shutil.rmtree(made[-1].path)
+    expected = [made[5], *[w for w in made[-2:2:-1] if w is not made[5]]]
+    assert recent.paths() == [str(w.path) for w in expected][: recent.KEPT - 1]
+    recent.forget(str(made[5].path))
+    assert str(made[5].path) not in recent.paths()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, null, {}]", '{"a": 1}', '[{"path": 5}]'])
+def test_a_damaged_recent_list_is_an_empty_one(concord_home: Path, text: str) -> None:
+    concord_home.mkdir(parents=True, exist_ok=True)
+    (concord_home / "recent.json").write_text(text)
+    assert recent.paths() == []
+    assert recent.rows() == []
+
+
+def test_a_row_of_the_recent_list(workspace: Workspace) -> None:
+    recent.remember(workspace)
+    row = recent.rows()[0]
+    assert (row.name, row.clips, row.last_run) == ("made", 60, None)
+    assert row.hours == pytest.approx(60 / 360)
+    assert row.size_bytes > 1000 and row.size_is_complete
+
+
+def test_the_walk_for_the_size_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path)
+    for i in range(20):
+        (tmp_path / f"{i}").write_bytes(b"x" * 10)
+    assert recent.folder_size(tmp_path) == (200 + (tmp_path / "loop").lstat().st_size, True)
+    monkeypatch.setattr(recent, "WALKED_FILES_MAX", 5)
+    assert recent.folder_size(tmp_path)[1] is False
+
+
+# -- readers -----------------------------------------------------------------------------------------------------------
+
+
+def test_tables_and_arrays_of_a_workspace(workspace: Workspace) -> None:
+    clips = data.clips(workspace)
+    assert len(clips) == data.n_clips(workspace) == 60
+    assert data.row_of(workspace, clips["clip_id"][7]) == 7 and data.row_of(workspace, "nobody") is None
+    modalities = [info["modality"] for info in data.clusterings(workspace).values()]
+    assert modalities == ["audio"] * 3 + ["visual"] * 3
+    name = next(iter(data.clusterings(workspace)))
+    assert isinstance(data.assignments(workspace, name), np.memmap) and len(data.distances(workspace, name)) == 60
+    assert data.sizes(workspace, name).sum() == 60
+    picks, mask = data.picks(workspace, "main"), data.selected_mask(workspace, "main")
+    assert mask.sum() == len(picks) == 12 and mask[picks["row"]].all()
+    assert list(data.curve(workspace, "main").columns) == ["size", "objective", "random", "permuted"]
+    assert len(data.scores(workspace, "main")) == 60
+    assert data.columns(workspace) == ["truth_match"] and data.column(workspace, "truth_match").dtype == bool
+    assert data.column(workspace, "nothing") is None
+    assert data.projection(workspace, "audio").shape == (60, 2)
+    assert "path_bytes" not in data.table(workspace, "videos").columns
+    with pytest.raises(ValueError, match="read-only"):
+        mask[0] = True
+
+
+def test_a_new_result_is_read_at_once(workspace: Workspace) -> None:
+    before = data.picks(workspace, "main")
+    folder = workspace.partial_folder("selections/main", "new")
+    shutil.copytree(workspace.path / "selections" / "main", folder, dirs_exist_ok=True)
+    (folder / MARKER).unlink()
+    import pyarrow.parquet as pq
+
+    pq.write_table(pq.read_table(folder / "picks.parquet").slice(0, 3), folder / "picks.parquet")
+    workspace.commit_folder("selections/main", folder, "new", {"clips": 3})
+    assert len(before) == 12 and len(data.picks(workspace, "main")) == 3
+    assert data.selected_mask(workspace, "main").sum() == 3
+
+
+def test_what_was_made_of_other_clips_is_left_out(workspace: Workspace) -> None:
+    table = workspace.table("clips").slice(0, 40)
+    workspace.commit_table("clips", table, "fewer")
+    assert data.clusterings(workspace) == {} and data.selections(workspace) == {}
+    assert data.projection(workspace, "audio") is None
+    assert len(data.column(workspace, "truth_match")) == 40
+
+
+def test_a_selection_of_clusters_that_changed_is_stale(workspace: Workspace) -> None:
+    assert data.selections(workspace)["main"]["stale"] is False
+    folder = workspace.partial_folder("clusterings/sound.mfcc", "again")
+    shutil.copytree(workspace.path / "clusterings" / "sound.mfcc", folder, dirs_exist_ok=True)
+    (folder / MARKER).unlink()
+    workspace.commit_folder(
+        "clusterings/sound.mfcc", folder, "again", workspace.artefact("clusterings/sound.mfcc").info
+    )
+    assert data.selections(workspace)["main"]["stale"] is True
+
+
+def test_an_empty_workspace_has_nothing(concord_home: Path) -> None:
+    workspace = Workspace.create(concord_home / "workspaces" / "empty")
+    assert len(data.clips(workspace)) == 0 and data.n_clips(workspace) == 0
+    assert data.clusterings(workspace) == data.selections(workspace) == {}
+    assert data.table(workspace, "videos") is None and data.columns(workspace) == []
+    with pytest.raises(MissingArtefactError):
+        data.picks(workspace, "main")

@@ -1,0 +1,87 @@
+"""Cluster, map and wording views against answers worked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from explorer.views import clusters, maps, words
+
+
+def test_balance_is_one_for_equal_clusters_and_small_for_one_giant() -> None:
+    assert clusters.effective_share(np.array([5, 5, 5])) == pytest.approx(1)
+    assert clusters.effective_share(np.array([9, 0, 0, 0])) == pytest.approx(0.25)
+    assert clusters.effective_share(np.array([])) == 0
+
+
+def test_clustering_rows() -> None:
+    infos = [
+        {"name": "s", "modality": "audio", "inertia": 2.5, "report": {"notices": ["one", "two"]}},
+        {"name": "imported", "modality": "visual"},
+    ]
+    table = clusters.clustering_rows(infos, {"s": np.array([1, 3]), "imported": np.array([4])})
+    first = table.iloc[0]
+    assert (first.clusters, first.clips, first.smallest, first.largest, first.notices) == (2, 4, 1, 3, "one; two")
+    assert np.isnan(table.iloc[1].inertia)
+    assert list(clusters.clustering_rows([], {}).columns) == list(table.columns)
+
+
+def test_clusters_largest_first_with_their_selected_share() -> None:
+    labels = np.array([1, 1, 0, -1, 1])
+    rows = clusters.cluster_rows(labels, 3, np.array([True, False, False, True, False]))
+    assert [(row.cluster, row.size, row.selected) for row in rows] == [(1, 3, 1), (0, 1, 0), (2, 0, 0)]
+    assert rows[0].selected_share == pytest.approx(1 / 3) and rows[2].selected_share is None
+    assert clusters.cluster_rows(labels, 3, None)[0].selected is None
+
+
+def test_a_map_draws_a_bounded_sample_that_stays_the_same() -> None:
+    xy = np.zeros((20, 2))
+    xy[3] = np.nan
+    other = np.full((20, 2), np.nan)
+    assert maps.drawn_rows([xy, other], limit=100).tolist() == [i for i in range(20) if i != 3]
+    few = maps.drawn_rows([xy, other], limit=5)
+    assert len(few) == 5 and 3 not in few and few.tolist() == maps.drawn_rows([xy], limit=5).tolist()
+
+
+def test_colour_groups_keep_the_largest_and_join_the_rest() -> None:
+    labels = np.array([0, 0, 1, 2, 2, 2, -1])
+    found = maps.cluster_groups(labels, "sound", limit=2)
+    assert found.names == ["sound 0", "sound 2", "other"]
+    assert found.code.tolist() == [0, 0, 2, 1, 1, 1, -1]
+    assert maps.cluster_groups(labels, limit=3).names == ["cluster 0", "cluster 1", "cluster 2"]
+    assert maps.cluster_groups(np.array([-1])).names == []
+    truth = maps.truth_groups(np.array([True, False, True]), np.array([True, True, False]))
+    assert truth.code.tolist() == [0, 1, -1]
+
+
+def test_marked_clips_spread_over_clusters() -> None:
+    labels = np.array([0] * 50 + [1] * 49 + [2])
+    assert maps.spread_over(labels, np.arange(100)) == 2
+    assert maps.spread_over(labels, np.array([], int)) == 0
+    assert maps.spread_over(np.array([-1, 4]), np.array([0, 1])) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (words.count(1), "1 clip"), (words.count(12400), "12,400 clips"), (words.nats(1.614), "1.61 nats"),
+        (words.nats(float("nan")), "–"), (words.signed(-0.104), "−0.10"), (words.percent(0.2), "20 %"),
+        (words.percent(0.041), "4.1 %"), (words.percent(0), "0 %"), (words.hours(34.42), "34.4 h"),
+        (words.hours(0.44), "26 min"), (words.clock(123.5), "2:03.5"), (words.clock(3723), "1:02:03"),
+        (words.ordinal(37), "37th"), (words.ordinal(101), "101st"), (words.ordinal(12), "12th"),
+        (words.layer("sound.logmel"), "sound · logmel"), (words.cluster(-1, "sound"), "sound other"),
+        (
+            words.information_line(1.61, 1.22, 0.012, 1.05),
+            "MI 1.61 nats · permuted sounds 1.22 ± 0.01 · random 1.05 (same size)",
+        ),
+    ],
+)  # fmt: skip
+def test_wording(text: str, shown: str) -> None:
+    assert text == shown
+
+
+def test_names_from_data_stay_plain_in_markdown() -> None:
+    shown = words.literal("<img src=x onerror=alert(1)> **b** [x](http://y) `z` $a$ :red[x]\nnew")
+    assert "<" not in shown.replace("&lt;", "") and "\n" not in shown
+    assert r"\*\*b\*\*" in shown and r"\[x\]" in shown and r"\`z\`" in shown and r"\$a\$" in shown
+    assert words.literal("x" * 200).count("x") < 82

@@ -1,0 +1,160 @@
+"""Contingency views against answers worked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from explorer.views import contingency as view
+
+LOG2 = np.log(2)
+
+
+def table(counts: list[list[int]]) -> view.PairTable:
+    return view.PairTable(np.array(counts, np.int64))
+
+
+def test_measures_of_a_two_by_two_table() -> None:
+    # rows 4, 4; columns 4, 4; n = 8: every expected count is 2
+    found = table([[4, 0], [0, 4]])
+    assert found.n == 8
+    np.testing.assert_allclose(found.expected(), 2)
+    np.testing.assert_allclose(found.pmi(), [[LOG2, np.nan], [np.nan, LOG2]])
+    assert found.information() == pytest.approx(LOG2)
+    np.testing.assert_allclose(found.share(), [[50, 0], [0, 50]])
+    # (4 - 2) / sqrt(2 * 1/2 * 1/2) = 2 / sqrt(1/2)
+    np.testing.assert_allclose(found.residual(), [[2 * 2**0.5, -2 * 2**0.5], [-2 * 2**0.5, 2 * 2**0.5]])
+
+
+def test_cells_below_chance_have_negative_share_and_shares_sum_to_100() -> None:
+    found = table([[6, 2], [2, 6]])
+    assert found.share()[0, 1] < 0
+    assert found.share().sum() == pytest.approx(100)
+    # 2 * (6/16) log(6/4) + 2 * (2/16) log(2/4)
+    assert found.information() == pytest.approx(0.75 * np.log(1.5) - 0.25 * LOG2)
+
+
+def test_an_empty_table_measures_nothing_and_does_not_fail() -> None:
+    found = table([[0, 0], [0, 0]])
+    assert found.information() == 0 and found.n == 0
+    assert np.isnan(found.pmi()).all()
+    assert np.isnan(found.residual()).all()
+    assert not found.share().any()
+    assert view.difference(found, found).shape == (2, 2)
+
+
+def test_one_cluster_on_each_side_carries_no_information() -> None:
+    found = table([[9]])
+    assert found.information() == 0
+    assert found.pmi()[0, 0] == 0
+    assert np.isnan(found.residual()[0, 0])
+
+
+def test_counting_leaves_out_clips_without_a_value() -> None:
+    a = np.array([0, 0, 1, -1, 1], np.int32)
+    b = np.array([0, 1, 1, 0, -1], np.int32)
+    sides = view.fold(np.array([2, 2])), view.fold(np.array([2, 2]))
+    assert view.pair_table(a, b, *sides).counts.tolist() == [[1, 1], [0, 1]]
+    chosen = np.array([True, False, True, True, True])
+    assert view.pair_table(a, b, *sides, chosen).counts.tolist() == [[1, 0], [0, 1]]
+
+
+def test_difference_of_shares_in_percentage_points() -> None:
+    selected, candidates = table([[2, 0], [0, 2]]), table([[4, 4], [4, 4]])
+    np.testing.assert_allclose(view.difference(selected, candidates), [[25, -25], [-25, 25]])
+    np.testing.assert_allclose(view.values_of("difference", selected, candidates), [[25, -25], [-25, 25]])
+    assert view.values_of("count", selected, candidates).tolist() == [[2, 0], [0, 2]]
+
+
+def test_fold_keeps_the_largest_and_joins_the_others() -> None:
+    folded = view.fold(np.array([5, 1, 9, 2]), limit=2)
+    assert folded.shown.tolist() == [0, 2, view.OTHER]
+    assert folded.lookup.tolist() == [0, 2, 1, 2]
+    assert [folded.position(c) for c in (2, 3, view.OTHER, 4, -7)] == [1, 2, 2, None, None]
+    assert view.fold(np.array([5, 1]), limit=2).position(view.OTHER) is None
+
+
+def test_ten_thousand_clusters_give_a_table_of_501() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(10_000, size=20_000), rng.integers(3, size=20_000)
+    rows = view.fold(np.bincount(a, minlength=10_000))
+    found = view.pair_table(a, b, rows, view.fold(np.bincount(b)))
+    assert found.counts.shape == (501, 3) and found.n == 20_000
+    other = view.cell_rows(a, b, rows, view.fold(np.bincount(b)), 500, 1)
+    assert len(other) == found.counts[500, 1] > 0
+
+
+def test_best_match_puts_the_strongest_pairs_on_the_diagonal() -> None:
+    counts = np.array([[0, 1, 9], [20, 0, 1], [0, 5, 0]])
+    rows, cols = view.ordering(view.PairTable(counts), "match")
+    ordered = counts[rows][:, cols]
+    assert sorted(np.diag(ordered).tolist()) == [5, 9, 20]
+    terms = view.PairTable(counts).terms()[rows][:, cols]
+    assert (np.diff(np.diag(terms)) <= 0).all()
+
+
+def test_best_match_of_a_table_that_is_not_square_keeps_every_row_once() -> None:
+    counts = np.array([[9, 0], [8, 0], [0, 7], [1, 0]])
+    rows, cols = view.ordering(view.PairTable(counts), "match")
+    assert sorted(rows.tolist()) == [0, 1, 2, 3] and sorted(cols.tolist()) == [0, 1]
+    assert rows[-1] == 3
+
+
+def test_order_by_size_and_number() -> None:
+    found = table([[1, 0], [2, 5]])
+    assert [side.tolist() for side in view.ordering(found, "size")] == [[1, 0], [1, 0]]
+    assert [side.tolist() for side in view.ordering(found, "number")] == [[0, 1], [0, 1]]
+
+
+def test_controls_stand_near_the_measure_of_independent_labels_and_far_below_dependent_ones() -> None:
+    rng = np.random.default_rng(1)
+    a = rng.integers(4, size=2000)
+    side = view.fold(np.bincount(a))
+    selected = np.arange(2000) < 400
+    dependent = view.controls(a, a, side, side, selected)
+    assert dependent.clips == 400
+    assert dependent.information > 1.3 and dependent.permuted.mean < 0.05
+    assert dependent.random is not None and dependent.random.mean > 1.3
+    independent = view.controls(a, rng.integers(4, size=2000), side, side, None)
+    assert independent.random is None
+    assert abs(independent.information - independent.permuted.mean) < 0.01
+    assert independent.permuted.repeats == 5
+
+
+def test_controls_repeat_with_the_seed() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.integers(4, size=300), rng.integers(4, size=300)
+    side = view.fold(np.full(4, 1))
+    first, again = (view.controls(a, b, side, side, np.arange(300) < 50, seed=3) for _ in range(2))
+    assert first == again
+    assert first != view.controls(a, b, side, side, np.arange(300) < 50, seed=4)
+
+
+def test_the_pair_with_the_most_beyond_chance_ranks_first() -> None:
+    rng = np.random.default_rng(3)
+    a, noise, b = rng.integers(8, size=500), rng.integers(30, size=500), rng.integers(30, size=500)
+    excess = view.rank_pairs([noise, a], [b, a])
+    assert excess.shape == (2, 2)
+    assert np.unravel_index(excess.argmax(), excess.shape) == (1, 1)
+    # 30 x 30 cells on 500 clips read far above zero by chance alone; the control takes that away
+    assert abs(excess[0, 0]) < 0.15
+    sampled = view.rank_pairs([noise, a], [b, a], sample=200)
+    assert np.unravel_index(sampled.argmax(), sampled.shape) == (1, 1)
+    assert not view.rank_pairs([np.array([-1])], [np.array([0])]).any()
+
+
+def test_rows_of_a_cell_and_of_a_box() -> None:
+    a, b = np.array([0, 0, 1, 2, -1]), np.array([0, 1, 1, 1, 1])
+    side_a, side_b = view.fold(np.array([2, 1, 1])), view.fold(np.array([1, 4]))
+    assert view.cell_rows(a, b, side_a, side_b, 0, 1).tolist() == [1]
+    assert view.box_rows(a, b, side_a, side_b, np.array([0, 1]), np.array([1])).tolist() == [1, 2]
+    chosen = np.array([True, False, True, True, True])
+    assert view.box_rows(a, b, side_a, side_b, np.array([0, 1]), np.array([1]), chosen).tolist() == [2]
+
+
+def test_nearest_to_both_centroids_sums_the_ranks() -> None:
+    rows = np.array([4, 7, 9])
+    first, second = np.full(10, 99.0), np.full(10, 99.0)
+    first[rows], second[rows] = [0.3, 0.1, 0.2], [5, 9, 1]
+    # ranks: 4 -> 2 + 1, 7 -> 0 + 2, 9 -> 1 + 0
+    assert view.nearest_both(rows, first, second).tolist() == [9, 7, 4]

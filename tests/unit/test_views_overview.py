@@ -1,0 +1,204 @@
+"""Texts about jobs, stages, sizes and times; the funnel of Ingest; names and sizes of exports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from explorer.views import export, ingest, overview
+
+NOW = 1_000_000.0
+
+
+# -- jobs and stages ---------------------------------------------------------------------------------------------------
+
+
+def test_a_running_job_in_words() -> None:
+    record = {
+        "title": "run <all>", "state": "running", "stage": "features", "done": 734, "total": 1204, "unit": "clips",
+        "rate_per_s": 84.2, "remaining_s": 200.0, "message": "decoding <b>.mp4",
+    }  # fmt: skip
+    line = overview.job_line(record, NOW)
+    assert line.progress == "features \\(4 of 7\\) · 734 of 1,204 clips · 84 clips/s · 3 min left"
+    assert line.share == pytest.approx(734 / 1204)
+    assert line.title == "Run &lt;all\\>" and line.message == "decoding <b>.mp4"
+    assert not line.is_final
+
+
+@pytest.mark.parametrize("state", ["done", "failed", "cancelled", "lost"])
+def test_an_ended_job_in_words(state: str) -> None:
+    error = {"message": "The disk is full.", "hint": "Free some space."}
+    record = {"title": "run", "state": state, "ended": NOW - 240, "error": error, "message": "m", "created": NOW}
+    line = overview.job_line(record, NOW)
+    assert line.is_final and line.share is None and line.progress == "4 minutes ago"
+    assert line.message == {"done": "", "lost": "m"}.get(state, "The disk is full.")
+    assert line.hint == ("Free some space." if state in ("failed", "cancelled") else "")
+
+
+@pytest.mark.parametrize(
+    "record", [{}, {"state": "queued"}, {"state": "running", "stage": "x", "total": 0}, {"state": "odd"}]
+)
+def test_an_incomplete_record_is_shown_all_the_same(record: dict[str, object]) -> None:
+    assert overview.job_line(record, NOW).title
+
+
+def test_a_job_that_went_well_is_news_for_a_while() -> None:
+    assert overview.worth_showing({"state": "done", "ended": NOW - 10, "created": 0}, NOW)
+    assert not overview.worth_showing({"state": "done", "ended": NOW - 3600, "created": 0}, NOW)
+    assert overview.worth_showing({"state": "failed", "ended": 0, "created": 0}, NOW)
+
+
+def test_stages_and_their_figures() -> None:
+    facts = {
+        "videos": {"rows": 1204}, "filtered": {"kept": 1180}, "clips": {"rows": 3377, "hours": 9.38}, "layers": 10,
+        "clusterings": 10, "selections": [{"clips": 675}], "maps": 2,
+    }  # fmt: skip
+    statuses = [
+        SimpleNamespace(stage="scan", state="done", reason=""),
+        SimpleNamespace(stage="segment", state="done", reason=""),
+        SimpleNamespace(stage="cluster", state="stale", reason="count changed"),
+        SimpleNamespace(stage="select", state="blocked", reason="no clusters"),
+        SimpleNamespace(stage="features", state="imported", reason="elsewhere"),
+    ]
+    lines = overview.stage_lines(statuses, overview.stage_counts(facts))
+    assert [line.figure for line in lines] == ["1,204", "3,377 · 9.4 h", "10 layers", "675 clips", "10 layers"]
+    assert [line.state for line in lines] == ["done", "done", "out of date", "not made yet", "brought in"]
+    assert lines[2].reason == "count changed" and lines[3].reason == ""
+    assert overview.next_step(lines) == "clusters, selection"
+    assert overview.stage_counts({"layers": 0, "selections": [], "clusterings": 0, "maps": 0}) == {}
+
+
+def test_labels_of_selections() -> None:
+    info = {"method": "batch-greedy", "budget": "0.2", "clips": 675, "candidates": 3377}
+    assert overview.selection_label("batch-greedy-0.2-c1c034", info) == "batch-greedy 20 % · 675 clips · c1c034"
+    assert overview.selection_label("batch-greedy-500-c1c034", info | {"budget": "500"}) == (
+        "batch-greedy · 675 clips · c1c034"
+    )
+    assert overview.selection_label("mine", info | {"stale": True}) == "mine · 675 clips · out of date"
+    assert overview.selection_label("mine", {}) == "mine · 0 clips"
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [(0, "just now"), (60, "1 minute ago"), (240, "4 minutes ago"), (7200, "2 hours ago"), (90_000, "1 day ago")],
+)
+def test_ago(seconds: float, text: str) -> None:
+    assert overview.ago(NOW - seconds, NOW) == text
+
+
+@pytest.mark.parametrize(
+    "seconds, text", [(0.2, "1 s"), (8, "8 s"), (180, "3 min"), (4800, "80 min"), (9000, "2 h 30 min")]
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert overview.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "n, text",
+    [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (3.4e6, "3.4 MB"), (250e9, "250 GB"), (5e15, "5,000 TB")],
+)
+def test_size(n: float, text: str) -> None:
+    assert overview.size(n) == text
+
+
+# -- the funnel --------------------------------------------------------------------------------------------------------
+
+
+def tables() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    ids = [f"v{i}" for i in range(6)]
+    codes = ["", "", "", "", "unopenable", "timeout"]
+    videos = pd.DataFrame({"video_id": ids, "path": [f"{i}.mp4" for i in ids], "status": ["ok"] * 4 + ["failed"] * 2,
+                           "code": codes, "message": codes})  # fmt: skip
+    reasons = ["", "", "", "too_short", "unopenable", "timeout"]
+    filtered = pd.DataFrame(
+        {"video_id": ids, "status": ["ok"] * 3 + ["dropped"] * 3, "code": reasons, "message": reasons}
+    )
+    segmented = pd.DataFrame({"video_id": ids[:3], "status": ["ok", "ok", "failed"], "code": ["", "", "timeout"],
+                              "message": ["", "", "slow"], "n_clips": [3, 1, 0]})  # fmt: skip
+    return videos, filtered, segmented
+
+
+def test_every_file_is_counted_once() -> None:
+    steps = ingest.funnel(*tables())
+    assert [(step.name, step.left, step.n_lost) for step in steps] == [
+        ("found", 6, 0), ("readable", 4, 2), ("after filters", 3, 1), ("cut into clips", 2, 1),
+    ]  # fmt: skip
+    assert steps[0].left == steps[-1].left + sum(step.n_lost for step in steps)
+    frame, more = ingest.lost_rows(steps[2])
+    assert frame.to_dict("records") == [{"file": "v3.mp4", "code": "too_short", "message": "too_short"}] and more == 0
+    assert ingest.code_counts(steps[1]) == [("timeout", 1), ("unopenable", 1)]
+    assert len(ingest.lost_rows(steps[1], "timeout")[0]) == 1
+
+
+def test_the_funnel_grows_with_the_stages() -> None:
+    videos, filtered, _ = tables()
+    assert ingest.funnel(None, None, None) == []
+    assert len(ingest.funnel(videos, None, None)) == 2
+    assert len(ingest.funnel(videos, filtered, None)) == 3
+
+
+def test_at_most_two_hundred_rows_are_shown() -> None:
+    lost = pd.DataFrame({"path": [f"{i}" for i in range(250)], "code": ["x"] * 250, "message": [""] * 250})
+    frame, more = ingest.lost_rows(ingest.Step("readable", 0, lost))
+    assert len(frame) == 200 and more == 50
+
+
+def test_lines_about_the_folder() -> None:
+    assert ingest.found_line(1204, False, 37, 0) == "1,204 media files · 37 files of other kinds passed over"
+    assert ingest.found_line(20_000, True, 0, 2) == "more than 20,000 media files · 2 could not be looked at"
+    assert ingest.clips_line({"clips": 3377, "hours": 9.38, "videos": 1180}) == "3,377 clips · 9.4 h of 1,180 videos"
+    assert ingest.clips_line({"clips": 1}) == "1 clip" and ingest.clips_line({}) == ""
+
+
+def test_the_sample_is_a_draw_with_a_seed() -> None:
+    paths = [str(i).encode() for i in range(100)]
+    first = ingest.draw_sample(paths, 20, 0)
+    assert first == ingest.draw_sample(paths, 20, 0) != ingest.draw_sample(paths, 20, 1)
+    assert len(set(first)) == 20 and set(first) <= set(paths)
+    assert len(ingest.draw_sample(paths[:3], 20, 0)) == 3 and ingest.draw_sample([], 20, 0) == []
+
+
+# -- exports -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "workspace, what, name",
+    [
+        ("web videos", "main", "web-videos-main.csv"),
+        ("../../etc", "a/b", "etc-a-b.csv"),
+        ("<b>", ".", "b.csv"),
+        ("", "", "clips.csv"),
+    ],
+)
+def test_default_names_are_plain(workspace: str, what: str, name: str) -> None:
+    assert export.default_name(workspace, what, ".csv") == name
+
+
+def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "clips.csv"
+    assert export.free_path(path) == path
+    path.touch()
+    (tmp_path / "clips-2.csv").symlink_to("nowhere")
+    assert export.free_path(path) == tmp_path / "clips-3.csv"
+
+
+def test_size_estimates() -> None:
+    assert export.size_estimate("x" * 100, 10, 1000, "csv") == 10_000
+    assert export.size_estimate("x" * 100, 10, 1000, "parquet") == 3500
+    assert export.size_estimate("", 0, 0, "csv") == 0
+
+
+def test_exported_files_are_listed_newest_first(tmp_path: Path) -> None:
+    import os
+
+    assert export.exported_files(tmp_path / "none") == []
+    for i, name in enumerate(["a.csv", "b.csv", ".hidden"]):
+        (tmp_path / name).write_bytes(b"x" * (i + 1))
+        os.utime(tmp_path / name, (i, i))
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    (tmp_path / "folder").mkdir()
+    assert [file.name for file in export.exported_files(tmp_path)] == ["b.csv", "a.csv"]
+    assert export.ExportedFile("a", 19_999_999, 0).is_small and not export.ExportedFile("a", 20_000_000, 0).is_small
