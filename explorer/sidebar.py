@@ -77,15 +77,20 @@ def _run_picker(workspace: Workspace) -> None:
     selections = data.selections(workspace)
     if not selections:
         return
-    st.session_state[_RUN_WIDGET] = state.current_selection(workspace)
+    # A poll that was on its way while a run ended brings the old choice back: a new list is a new widget, and the
+    # answer to an old one is not taken.
+    key = f"{_RUN_WIDGET}.{hash(tuple(selections))}"
+    st.session_state[key] = state.current_selection(workspace)
     st.selectbox(
         "Selection shown",
         list(selections),
         format_func=lambda name: selection_label(name, selections[name]),
-        key=_RUN_WIDGET,
+        key=key,
         on_change=_show_chosen,
+        args=(workspace, tuple(selections), key),
     )
 
 
-def _show_chosen() -> None:
-    state.set_params(run=st.session_state.get(_RUN_WIDGET))
+def _show_chosen(workspace: Workspace, offered: tuple[str, ...], key: str) -> None:
+    if tuple(data.selections(workspace)) == offered:
+        state.set_params(run=st.session_state.get(key))

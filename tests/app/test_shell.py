@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Selectbox
 
 from curation import jobs
 from curation.atomic import read_json, write_json
@@ -93,13 +95,35 @@ def test_the_run_that_is_shown_is_in_the_address(open_page: OpenPage, workspace_
     shutil.copytree(workspace.path / "selections" / "main", older)
     write_json(older / MARKER, read_json(older / MARKER) | {"made": 1.0})
     app = open_page("export", workspace)
-    picker = app.sidebar.selectbox(key="sidebar.run")
+    picker = run_picker(app)
     assert picker.value == "main", "the newest one is shown"
     picker.set_value(older.name).run()
     check_page(app)
     assert app.query_params["run"] == older.name
     assert app.main.selectbox[0].value == older.name
-    assert open_page("export", workspace, run=older.name).sidebar.selectbox(key="sidebar.run").value == older.name
+    assert run_picker(open_page("export", workspace, run=older.name)).value == older.name
+
+
+def run_picker(app: AppTest) -> Selectbox:
+    return next(box for box in app.sidebar.selectbox if box.label == "Selection shown")
+
+
+def test_a_late_answer_to_an_old_list_does_not_bring_an_old_run_back(
+    open_page: OpenPage, workspace_at: MakeWorkspace
+) -> None:
+    workspace = workspace_at("select")
+    folder = workspace.path / "selections"
+    for name, made in (("older", 1.0), ("newer", time.time() + 60)):
+        shutil.copytree(folder / "main", folder / f".{name}")
+        write_json(folder / f".{name}" / MARKER, read_json(folder / f".{name}" / MARKER) | {"made": made})
+    (folder / ".older").rename(folder / "older")
+    app = open_page("export", workspace)
+    picker = run_picker(app)
+    assert picker.value == "main"
+    (folder / ".newer").rename(folder / "newer")
+    picker.set_value("older").run()  # the browser's answer was on its way when the new run ended
+    check_page(app)
+    assert run_picker(app).value == "newer"
 
 
 def running_job(workspace: Workspace, **facts: object) -> str:
