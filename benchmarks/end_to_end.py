@@ -1,8 +1,9 @@
-"""From a folder to a selection: wall time by stage, peak memory of all processes, clips per second beside plain decoding.
+"""From a folder to a selection: wall time by stage, peak memory of all processes, beside plain decoding.
 
     python benchmarks/end_to_end.py FOLDER [--truth truth.csv --key clip --column is_match] [--set STAGE.SETTING=VALUE]
 
-Floor: PyAV decodes picture and sound of the same files without converting anything, one file a process, as many processes.
+Floor: PyAV decodes picture and sound of the same files without converting anything, one file a process, as many
+processes.
 Prints a table and writes it, with machine and versions, to benchmarks/results/end_to_end-NAME.md.
 """
 

@@ -100,9 +100,7 @@ def mi_curve(
     _name_ends(figure, ends, height)
     if marker is not None:
         figure.add_vline(x=marker, line={"color": colours.text, "width": 1.5})
-        figure.add_annotation(
-            x=marker, y=1, yref="paper", yanchor="bottom", text=f"{marker:,} clips", showarrow=False
-        )
+        figure.add_annotation(x=marker, y=1, yref="paper", yanchor="bottom", text=f"{marker:,} clips", showarrow=False)
     figure.update_layout(margin_r=132, hovermode="x unified", showlegend=False)
     reach = max(float(np.max(x)) for _, x, y, _ in lines if y is not None)
     figure.update_xaxes(title_text="clips selected", range=[0, reach], tickformat=",d")

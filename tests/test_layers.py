@@ -99,8 +99,10 @@ def test_no_stage_imports_another(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules("curation/kernels"), ids=lambda p: p.name)
 def test_kernels_touch_no_files_and_no_settings(path: Path) -> None:
-    allowed = {"numpy", "scipy", "numba", "torch", "faiss", "curation", "__future__", "math", "typing", "dataclasses",
-               "collections", "concurrent", "functools", "time", "os", "warnings", "contextlib", "enum", "threading", "types"}  # fmt: skip
+    standard = (
+        "collections concurrent contextlib dataclasses enum functools math os threading time types typing warnings"
+    )
+    allowed = {"__future__", "curation", "faiss", "numba", "numpy", "scipy", "torch", *standard.split()}
     if path.name == "compiled.py":  # keeps compiled machine code on disk, which is how kernels start, not what they do
         allowed |= {"hashlib", "pathlib"}
     assert {name.split(".")[0] for name in imports(path)} <= allowed

@@ -9,8 +9,9 @@ from scipy.sparse.linalg import svds
 def principal_plane(features: np.ndarray, rng: np.random.Generator, *, max_fit: int = 20_000) -> np.ndarray:
     """Coordinates (N, 2) float32 of `features` (N, dim) on their two largest principal components.
 
-    Columns are standardised; constant ones fall away. Fitted on at most `max_fit` rows drawn by `rng`. The sign of each axis is
-    fixed so that the largest loading is positive. Fewer than two usable dimensions give zeros in the missing ones.
+    Columns are standardised; constant ones fall away. Fitted on at most `max_fit` rows drawn by `rng`. The sign of each
+    axis is fixed so that the largest loading is positive. Fewer than two usable dimensions give zeros in the missing
+    ones.
     """
     x = np.asarray(features, np.float32)
     out = np.zeros((len(x), 2), np.float32)

@@ -143,9 +143,7 @@ def _checked(
     return matrix
 
 
-def _with_values(
-    matrix: np.ndarray, hover: Mapping[str, np.ndarray], unit: str
-) -> tuple[dict[str, np.ndarray], str]:
+def _with_values(matrix: np.ndarray, hover: Mapping[str, np.ndarray], unit: str) -> tuple[dict[str, np.ndarray], str]:
     """The hover numbers, with the drawn values among them, and the name under which these stand."""
     for name, array in hover.items():
         if np.array_equal(np.asarray(array, dtype=np.float64), matrix, equal_nan=True):
