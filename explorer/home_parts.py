@@ -205,7 +205,7 @@ def _run_button(workspace: Workspace, lines: list[overview.StageLine], waiting: 
         help="A job is running." if running else jobs_panel.command_line(workspace),
         width="stretch",
     ):
-        jobs_panel.launch(workspace, ["run", str(workspace.path)], title="Run")
+        jobs_panel.launch(workspace, ["run", str(workspace.path)], title="Run", run=None)
 
 
 def _status(workspace: Workspace) -> list[Any]:

@@ -177,7 +177,8 @@ def draw_settings(workspace: Workspace | None, folder: Path, found: Found) -> No
         target = workspace or _create(name, folder, changes)
         if target is not None and forms.apply_settings(target, changes):
             options = ["--until", "segment"] if until_clips else []
-            jobs_panel.launch(target, ["run", str(target.path), *options], title="Clips only" if until_clips else "Run")
+            title = "Clips only" if until_clips else "Run"
+            jobs_panel.launch(target, ["run", str(target.path), *options], title=title, run=None)
     if workspace is not None:
         st.caption("The same on the command line")
         st.code(jobs_panel.command_line(workspace), language="bash", wrap_lines=True)

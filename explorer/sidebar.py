@@ -80,7 +80,10 @@ def _run_picker(workspace: Workspace) -> None:
     # A poll that was on its way while a run ended brings the old choice back: a new list is a new widget, and the
     # answer to an old one is not taken.
     key = f"{_RUN_WIDGET}.{hash(tuple(selections))}"
-    st.session_state[key] = state.current_selection(workspace)
+    current = state.current_selection(workspace)
+    if not jobs_panel.is_running(workspace):
+        state.set_params(run=current)  # a copied link shows this run, also when there is a newer one
+    st.session_state[key] = current
     st.selectbox(
         "Selection shown",
         list(selections),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from curation.cli import build_parser, settings_table
+from tests.mediamaker import make_video
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -57,6 +59,27 @@ def test_the_commands_of_the_readme_exist() -> None:
     assert {"run", "export"} <= set(used) <= set(command_names())
     for option in re.findall(r"--set ([\w.]+)=", "\n".join(path.read_text("utf-8") for path in DOCUMENTS)):
         assert option.lower() == "stage.setting" or f"`{option}`" in settings_table(), option
+
+
+def test_the_python_of_the_readme_runs() -> None:
+    names: dict[str, object] = {}
+    exec(re.search(r"```python\n(.*?)```", README, re.DOTALL)[1], names)
+    assert len(names["chosen"].order) == 400
+
+
+def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
+    block = next(b for b in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "python -m curation run" in b)
+    media = tmp_path / "media"
+    media.mkdir()
+    for i in range(6):
+        make_video(media / f"{i}.mp4", seconds=1.0, seed=i, hz=200.0 + 100 * i, size=(64, 48))
+    for line in block.strip().splitlines():
+        filled = line.replace("WORKSPACE", str(tmp_path / "ws")).replace("FOLDER", str(media))
+        filled = filled.replace("curated.csv", str(tmp_path / "curated.csv"))
+        command = [sys.executable, *shlex.split(filled)[1:]]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+    assert (tmp_path / "curated.csv").read_text().startswith("shard-000000,")
 
 
 def test_the_two_start_commands_name_files_that_exist() -> None:
