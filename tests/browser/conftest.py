@@ -120,9 +120,12 @@ def serve_app_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     yield from serving(tmp_path_factory.mktemp("serve"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[playwright_api.Browser]:
-    """One browser for the whole session; tests are skipped where there is none."""
+    """One browser a module; tests are skipped where there is none.
+
+    Its driver keeps an event loop running in this thread: it must not outlive the module, other tests need their own.
+    """
     if not CHROMIUM.exists():
         pytest.skip(f"no Chromium at {CHROMIUM}; install it or set CONCORD_CHROMIUM")
     with playwright_api.sync_playwright() as driver:
