@@ -35,12 +35,13 @@ def main() -> None:
     parser.add_argument("--key", default="clip")
     parser.add_argument("--column", default="is_match")
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--name", default="", help="name of the results file; the folder's by default")
     options = parser.parse_args()
 
     lines = [
         f"# End to end: {options.folder.name}",
         "",
-        f"`{' '.join(['python benchmarks/end_to_end.py', *sys.argv[1:]])}`",
+        f"`{' '.join(['python benchmarks/end_to_end.py', options.folder.name, *sys.argv[2:]])}`",
         "",
     ]
     lines += [machine(), ""]
@@ -57,7 +58,7 @@ def main() -> None:
                 took, _, facts = rest.strip().partition("  ")
                 lines.append(f"| {name} | {took}: {facts} |")
                 if name == "features":
-                    features_s, clips = float(took.split()[0]), int(facts.split(",")[0].split()[-1].replace(",", ""))
+                    features_s, clips = float(took.split()[0]), int(facts.split(" ")[1].rstrip(",").replace(",", ""))
         lines.append(f"| plain decoding of {n_files} files, {workers()} processes | {floor_s:.1f} s |")
         lines.append(
             f"| features, of plain decoding | {features_s / floor_s:.2f} times, {clips / features_s:.1f} clips/s |"
@@ -69,7 +70,7 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"end_to_end-{options.folder.resolve().parent.name}-{options.folder.name}.md").write_text(text, "utf-8")
+    (RESULTS / f"end_to_end-{options.name or options.folder.name}.md").write_text(text, "utf-8")
 
 
 def machine() -> str:

@@ -96,17 +96,21 @@ def check_layers(layers: Sequence[str] | None, is_audio: np.ndarray) -> list[str
     return names
 
 
-def check_pairs(checked: CheckedAssignments, pairing: str, weights: Any) -> tuple[Layout, np.ndarray, np.ndarray]:
-    """Table layout, pairs int64 (P, 2) and weights float64 (P,) that sum to 1."""
-    check_choice("pairing", pairing, PAIRINGS)
-    n_audio = int(checked.is_audio.sum())
-    n_visual = len(checked.is_audio) - n_audio
-    if pairing == "diagonal" and n_audio != n_visual:
-        raise InputError(
-            f"pairing='diagonal' pairs equal positions, but there are {n_audio} audio and {n_visual} visual layers.",
-            hint="Pass equally many of both, or use pairing='bipartite'.",
-        )
-    pairs = pair_indices(checked.is_audio, pairing)
+def check_pairs(
+    checked: CheckedAssignments, pairing: Any, weights: Any, layers: Sequence[str] | None = None
+) -> tuple[Layout, np.ndarray, np.ndarray]:
+    """Table layout, pairs int64 (P, 2) and weights float64 (P,) that sum to 1.
+
+    `pairing`: a name; or one pair, two clusterings by name (of `layers`) or index; or a list of pairs, each with or
+    without a weight as its third entry.
+    """
+    if isinstance(pairing, str):
+        pairs = _named_pairing(checked, pairing)
+    else:
+        pairs, own_weights = _listed_pairs(pairing, check_layers(layers, checked.is_audio))
+        if own_weights is not None and weights is not None:
+            raise SettingError("The pairs have weights of their own, and weights are given too.", hint="Give one.")
+        weights = weights if own_weights is None else own_weights
     cells = int((checked.n_clusters[pairs[:, 0]] * checked.n_clusters[pairs[:, 1]]).sum())
     if cells > _TABLE_CELLS_MAX:
         raise InputError(
@@ -115,6 +119,54 @@ def check_pairs(checked: CheckedAssignments, pairing: str, weights: Any) -> tupl
             hint="Number clusters from 0 without gaps, use fewer clusters, or fewer clusterings.",
         )
     return make_layout(pairs, checked.n_clusters), pairs, _pair_weights(weights, len(pairs))
+
+
+def pairing_name(pairing: Any) -> str:
+    """How a pairing is called in reports: its name, or "pairs" where they were listed."""
+    return pairing if isinstance(pairing, str) else "pairs"
+
+
+def _named_pairing(checked: CheckedAssignments, pairing: str) -> np.ndarray:
+    check_choice("pairing", pairing, PAIRINGS)
+    n_audio = int(checked.is_audio.sum())
+    n_visual = len(checked.is_audio) - n_audio
+    if pairing == "diagonal" and n_audio != n_visual:
+        raise InputError(
+            f"pairing='diagonal' pairs equal positions, but there are {n_audio} audio and {n_visual} visual layers.",
+            hint="Pass equally many of both, or use pairing='bipartite'.",
+        )
+    return pair_indices(checked.is_audio, pairing)
+
+
+def _listed_pairs(pairing: Any, names: list[str]) -> tuple[np.ndarray, list[float] | None]:
+    """Index pairs int64 (P, 2), and their weights where pairs have them."""
+    allowed = f"Allowed: two different clusterings by name or index, of {', '.join(names)}; or a list of such pairs, "
+    refusal = SettingError(f"pairing={pairing!r} cannot be used.", hint=allowed + "each with a weight or each without.")
+    items = list(pairing) if isinstance(pairing, (list, tuple, np.ndarray)) else []
+    if len(items) == 2 and all(isinstance(item, (str, numbers.Integral)) for item in items):
+        items = [items]
+    sizes = {len(item) if isinstance(item, (list, tuple, np.ndarray)) else 0 for item in items}
+    if sizes not in ({2}, {3}):
+        raise refusal
+
+    def index(layer: Any) -> int:
+        if isinstance(layer, str):
+            if layer not in names:
+                raise SettingError(f"pairing names {layer!r}, which is no clustering.", hint=allowed.rstrip(", ") + ".")
+            return names.index(layer)
+        if isinstance(layer, (bool, np.bool_)) or not isinstance(layer, (int, np.integer)):
+            raise refusal
+        if not 0 <= layer < len(names):
+            raise SettingError(
+                f"pairing names clustering {layer}; there are {len(names)}.", hint=f"0 to {len(names) - 1}."
+            )
+        return int(layer)
+
+    pairs = [(index(item[0]), index(item[1])) for item in items]
+    if any(a == b for a, b in pairs) or len({frozenset(pair) for pair in pairs}) < len(pairs):
+        raise SettingError("pairing names a clustering with itself, or a pair twice.", hint=allowed + "each once.")
+    weights = [item[2] for item in items] if sizes == {3} else None
+    return np.array(pairs, dtype=np.int64), weights
 
 
 def row_indices(name: str, value: Any, n_rows: int) -> np.ndarray:

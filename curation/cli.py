@@ -159,6 +159,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, help=".npy of int64 row numbers in picking order")
     command.add_argument("--budget", default="0.2", help="share below 1 or number of clips")
     command.add_argument("--method", default="batch-greedy")
+    command.add_argument("--options", default="", help="settings that only this method has, e.g. rounds=30")
     command.add_argument("--pairing", default="bipartite")
     command.add_argument("--batch-size", type=int, default=100)
     command.add_argument("--selection-size", type=int, default=25)
@@ -189,8 +190,25 @@ def _run(options: argparse.Namespace) -> None:
 def _stage(options: argparse.Namespace) -> None:
     workspace = Workspace.open(options.workspace)
     _keep_settings(workspace, options)
+    for line in _stale_before(workspace, options.command):
+        print(line)
     with _job(workspace, options, options.command) as (progress, record):
         _run_stages(workspace, progress, record, (options.command,))
+
+
+def _stale_before(workspace: Workspace, stage: str) -> list[str]:
+    """A line for each earlier stage whose result is older than the settings; a stage alone uses it as it is."""
+    from curation import pipeline
+
+    states = {status.stage: status for status in pipeline.status(workspace)}
+    reads, lines = pipeline.READS.get(stage), []
+    while reads:
+        if states[reads].state == "stale":
+            lines.append(
+                f"note: {reads} is stale ({states[reads].reason}); {stage} uses it as it is. `run` makes it anew."
+            )
+        reads = pipeline.READS.get(reads)
+    return lines
 
 
 def _run_stages(workspace: Workspace, progress: Progress, record: jobs.JobRecord, only: Sequence[str] | None) -> None:
@@ -244,16 +262,16 @@ def _status(options: argparse.Namespace) -> None:
         return
     print(f"{workspace.name}  {workspace.path}")
     for stage in stages:
-        facts = next(iter(stage.facts.values()), {}) if len(stage.facts) == 1 else {"made": len(stage.facts)}
+        facts = next(iter(stage.facts.values()), {}) if len(stage.facts) == 1 else {"artefacts": len(stage.facts)}
         shown = ", ".join(
-            f"{key} {_short(facts[key])}" for key in ("files", "kept", "clips", "hours", "made") if key in facts
+            f"{key} {_short(facts[key])}" for key in ("files", "kept", "clips", "hours", "artefacts") if key in facts
         )
         print(f"  {stage.stage:9} {stage.state:9} {shown}{'  ' if shown and stage.reason else ''}{stage.reason}")
     for code, count in unused.counts.items():
         print(f"  not used: {count} {code}")
     if options.files:
         for row in unused.rows:
-            print(f"    {row['path']}: {row['stage']}, {row['code']}: {row['message']}")
+            print("    " + _printable(f"{row['path']}: {row['stage']}, {row['code']}: {row['message']}"))
     for job in running:
         print(
             f"  running: {job['id']} {job['title']} {job.get('stage', '')} {job.get('done', 0)}/{job.get('total', 0)}"
@@ -303,7 +321,10 @@ def _export(options: argparse.Namespace) -> None:
     with _job(workspace, options, "export") as (progress, record):
         facts = export(workspace, options.format, options.out, selection=options.selection, progress=progress)
         record.result({"export": facts})
+    notices = facts.pop("notices")
     print(", ".join(f"{key.replace('_', ' ')} {_short(value)}" for key, value in facts.items()))
+    for notice in notices:
+        print(f"note: {notice}")
 
 
 def _precision(options: argparse.Namespace) -> None:
@@ -335,19 +356,19 @@ def _select_array(options: argparse.Namespace) -> None:
     from curation.atomic import write_array
     from curation.selection import select
 
-    if options.out.exists():
-        raise InputError(
-            f"{options.out} is there already.", hint="Give another name for --out; nothing is overwritten."
-        )
+    out = options.out.with_name(options.out.name.removesuffix(".npy") + ".npy")
+    if out.exists():
+        raise InputError(f"{out} is there already.", hint="Give another name for --out; nothing is overwritten.")
     try:
         assignments = np.load(options.assignments, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise InputError(f"{options.assignments} cannot be read as a .npy array ({error}).") from error
     found = select(
         assignments,
-        options.modalities.split(","),
+        [modality.strip() for modality in options.modalities.split(",")],
         budget=options.budget,
         method=options.method,
+        options=parse_assignments(filter(None, options.options.split(","))),
         pairing=options.pairing,
         batch_size=options.batch_size,
         selection_size=options.selection_size,
@@ -356,9 +377,10 @@ def _select_array(options: argparse.Namespace) -> None:
         device=options.device,
         progress=Progress(_Terminal(sys.stderr)),
     )
-    write_array(options.out.with_name(options.out.name.removesuffix(".npy") + ".npy"), found.order)
+    write_array(out, found.order)
     report = found.report
-    print(f"{len(found.order)} of {len(assignments)} rows to {options.out}; {report.get('device', '')}")
+    device = report["device"]
+    print(f"{len(found.order)} of {len(assignments)} rows to {out}, on {device['used']}: {device['why']}")
     print(
         f"mutual information {found.objective:.4f} nats; permuted sounds {_short(report.get('objective_permuted'))}; "
         f"random {_short(report.get('objective_random'))} (same size)"
@@ -408,8 +430,9 @@ def _open_or_create(options: argparse.Namespace) -> Workspace:
             workspace = Workspace.create(options.workspace, name=options.name)
         else:
             workspace = Workspace.open(options.workspace)
-        if options.media:
-            workspace.configure(roots=options.media)
+        added = [root for root in map(str, map(_absolute, options.media)) if root not in workspace.roots]
+        if added:
+            workspace.configure(roots=[*workspace.roots, *added])
     else:
         # Settings are checked first, so that a wrong one leaves no half-made workspace.
         from curation.config import Config
@@ -418,6 +441,10 @@ def _open_or_create(options: argparse.Namespace) -> Workspace:
         workspace = Workspace.create(options.workspace, name=getattr(options, "name", ""), roots=options.media)
     _keep_settings(workspace, options)
     return workspace
+
+
+def _absolute(folder: str) -> Path:
+    return Path(folder).expanduser().resolve()
 
 
 def _keep_settings(workspace: Workspace, options: argparse.Namespace) -> None:
@@ -487,6 +514,11 @@ class _Terminal:
 
     def cancelled(self) -> bool:
         return False
+
+
+def _printable(text: str) -> str:
+    """Names of files as one line that cannot steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _short(value: Any) -> str:

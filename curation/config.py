@@ -119,11 +119,32 @@ class ClusterConfig:
         pattern=r"|[\w.-]+=(auto|\d+)(,[\w.-]+=(auto|\d+))*",
         allowed="layer=count, separated by commas",
     )
-    layers: str = setting("", "Only these layers, separated by commas; empty = all.", pattern=r"[\w.,-]*")
+    layers: str = setting(
+        "",
+        "Only these layers, separated by commas; empty = all.",
+        pattern=r"[\w., -]*",
+        allowed="names of layers, separated by commas",
+    )
     standardize: bool = setting(True, "Scale every feature to mean 0 and deviation 1 first.")
     pca_dim: int = setting(0, "Project onto this many principal components first; 0 = no projection.", low=0, high=4096)
     n_iter: int = setting(25, "Rounds of k-means.", low=1, high=1000)
     seed: int = setting(0, "Seed of k-means.", low=0, high=2**63 - 1)
+
+
+METHOD_NAMES = (
+    "concord", "batch-greedy", "greedy", "ratio", "ascent", "mixture", "pca-inner-product", "pca-cosine", "pca-l1",
+    "pca-l2", "contrastive", "random", "matched-random",
+)  # fmt: skip
+
+
+def _bounds(help: str) -> Any:
+    """A setting that bounds every cluster of some clusterings."""
+    return setting(
+        "",
+        help + " of every cluster of a clustering, e.g. `sound.logmel=0.1`; empty = none.",
+        pattern=r"|[\w.-]+=[\d.]+(,[\w.-]+=[\d.]+)*",
+        allowed="layer=share or layer=number of clips, separated by commas",
+    )
 
 
 @dataclass(frozen=True)
@@ -138,9 +159,19 @@ class SelectConfig:
     )
     method: str = setting(
         "batch-greedy",
-        "`batch-greedy`: the most mutual information between sound and picture clusters; `random`: the control.",
-        choices=("batch-greedy", "random"),
+        "`concord`: clips whose sound belongs to their picture, then spread over kinds; "
+        "`batch-greedy`: the most mutual information between sound and picture clusters (ACAV100M); `greedy`: one clip "
+        "at a time; `ratio`, `ascent`, `mixture`: scores by how often clusters meet; `pca-...`, `contrastive`: "
+        "baselines on features; `random`: the control; `matched-random`: the control with the clusters of `like`.",
+        choices=METHOD_NAMES,
     )
+    options: str = setting(
+        "",
+        "Settings that only this method has, e.g. `rounds=30,marginals=own` for `mixture`.",
+        pattern=r"|[a-z_]+=[\w.+-]+(,[a-z_]+=[\w.+-]+)*",
+        allowed="name=value, separated by commas",
+    )
+    like: str = setting("", "For `matched-random`: the name of the selection to resemble.", pattern=r"[\w .%+-]{0,60}")
     pairing: str = setting(
         "bipartite",
         "`bipartite`: every sound layer with every picture layer; `diagonal`: same position only; "
@@ -148,16 +179,32 @@ class SelectConfig:
         "correspondence).",
         choices=("bipartite", "diagonal", "combination"),
     )
+    pairs: str = setting(
+        "",
+        "Only these pairs of clusterings, each with or each without a weight, e.g. `sound.logmel:picture.motion=2`; "
+        "empty = as `pairing` says.",
+        pattern=r"|[\w.-]+:[\w.-]+(=[\d.]+)?(,[\w.-]+:[\w.-]+(=[\d.]+)?)*",
+        allowed="layer:layer or layer:layer=weight, separated by commas",
+    )
     batch_size: int = setting(100, "Clips compared at a time.", low=1)
-    selection_size: int = setting(25, "Clips taken of each batch.", low=1)
+    selection_size: int = setting(
+        25, "Clips taken of each batch; fewer where the budget would be full in under ten batches.", low=1
+    )
     refill: str = setting(
         "redraw",
         "`redraw`: each batch is drawn from all that remain (the paper); `queue`: the rejected wait until all were "
         "seen.",
         choices=("redraw", "queue"),
     )
-    layers: str = setting("", "Only these clusterings, separated by commas; empty = all.", pattern=r"[\w.,-]*")
+    layers: str = setting(
+        "",
+        "Only these clusterings, separated by commas; empty = all.",
+        pattern=r"[\w., -]*",
+        allowed="names of clusterings, separated by commas",
+    )
     max_per_source: int = setting(0, "At most this many clips of one source; 0 = no limit.", low=0)
+    cluster_floor: str = _bounds("At least this share, or this many clips,")
+    cluster_cap: str = _bounds("At most this share, or this many clips,")
     seed: int = setting(0, "Seed of the draws.", low=0, high=2**63 - 1)
     name: str = setting(
         "",
@@ -205,6 +252,7 @@ class Config:
             sections.setdefault(section, {})[name] = _convert(key, value, kind, _field(section, name).metadata)
         changed = {name: dataclasses.replace(getattr(self, name), **values) for name, values in sections.items()}
         config = dataclasses.replace(self, **changed)
+        _check_budget(config.select.budget)
         if config.select.selection_size > config.select.batch_size:
             raise SettingError(
                 f"select.selection_size is {config.select.selection_size} and select.batch_size "
@@ -260,6 +308,15 @@ def parse_assignments(items: Iterable[str]) -> dict[str, str]:
             )
         changes[key.strip()] = value.strip()
     return changes
+
+
+def _check_budget(text: str) -> None:
+    value = float(text.removesuffix("h"))
+    if value <= 0 or (value > 1 and not text.endswith("h") and value != int(value)):
+        raise SettingError(
+            f"select.budget cannot be {text!r}.",
+            hint="Allowed: a share such as 0.2, a number of clips such as 500, or hours such as 1.5h.",
+        )
 
 
 def _split(key: str) -> tuple[str, str]:

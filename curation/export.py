@@ -20,13 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation.atomic import read_json, replacing
+from curation.atomic import replacing
 from curation.errors import InputError
 from curation.exporters import registry
 from curation.exporters.base import RowStream, row_schema
 from curation.progress import Progress
 from curation.records import shown_path
-from curation.workspace import MARKER, Workspace
+from curation.workspace import Workspace
 
 ALL_CLIPS = "all"
 BATCH_ROWS = 65_536
@@ -92,11 +92,9 @@ def preview(workspace: Workspace, format: str, *, selection: str | None = None, 
         return exporter.preview(RowStream(plan.schema, _batches(plan, spill, limit=n)))
 
 
-def newest_selection(workspace: Workspace) -> str | None:
-    """Name of the selection made last, or None."""
-    keys = workspace.keys("selections")
-    made = {key: float(read_json(workspace.artefact_path(key) / MARKER).get("made", 0.0)) for key in keys}
-    return max(keys, key=lambda key: (made[key], key)).partition("/")[2] if keys else None
+def default_selection(workspace: Workspace) -> str | None:
+    """Name of the selection that the last run meant, else of the newest, or None when there is none."""
+    return workspace.current_selection
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def _check_place(place: Path, overwrite: bool) -> None:
 
 def _plan(workspace: Workspace, wanted: str | None) -> _Plan:
     workspace.require("clips", "segment")
-    name = newest_selection(workspace) if wanted is None else None if wanted == ALL_CLIPS else wanted
+    name = default_selection(workspace) if wanted is None else None if wanted == ALL_CLIPS else wanted
     if name is None:
         clusterings = {key.partition("/")[2]: "" for key in workspace.keys("clusterings")}
         count = workspace.query("SELECT count(*) AS n FROM clips WHERE status = 'ok'")["n"][0].as_py()

@@ -84,6 +84,8 @@ def read_job(workspace: Workspace, job_id: str) -> dict[str, Any] | None:
         record = json.loads((_folder(workspace, job_id) / "job.json").read_text("utf-8"))
     except (OSError, ValueError, InputError):
         return None
+    if not isinstance(record, dict) or "state" not in record:
+        return None
     if record["state"] not in FINAL_STATES and _is_lost(record):
         record["state"] = "lost"
         record["message"] = "The process ended without a word. Run it again: finished work is kept."
@@ -99,7 +101,7 @@ def list_jobs(workspace: Workspace, limit: int = 20) -> list[dict[str, Any]]:
 
 def running_jobs(workspace: Workspace) -> list[dict[str, Any]]:
     """Jobs that are queued or running now."""
-    return [record for record in list_jobs(workspace) if record["state"] not in FINAL_STATES]
+    return [record for record in list_jobs(workspace, 10 * KEPT_JOBS) if record["state"] not in FINAL_STATES]
 
 
 def read_series(workspace: Workspace, job_id: str) -> list[dict[str, float]]:

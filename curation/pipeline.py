@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,17 @@ STAGES: list[Stage] = [
 ]
 
 
+# What each stage reads; where that is not up to date, neither is the stage.
+READS = {
+    "filter": "scan",
+    "segment": "filter",
+    "features": "segment",
+    "cluster": "features",
+    "select": "cluster",
+    "project": "features",
+}
+
+
 @dataclass(frozen=True)
 class StageStatus:
     """State of one stage: `done`, `stale`, `missing`, `blocked` (an input is missing) or `imported`."""
@@ -50,7 +62,14 @@ def stage_named(name: str) -> Stage:
 def status(workspace: Workspace, config: Config | None = None) -> list[StageStatus]:
     """What is done, stale and missing, stage by stage, without starting anything."""
     config = config or workspace.config
-    return [_status_of(stage, workspace, config) for stage in STAGES]
+    found: dict[str, StageStatus] = {}
+    for stage in STAGES:
+        here = _status_of(stage, workspace, config)
+        before = found.get(READS.get(stage.name, ""))
+        if here.state == "done" and before is not None and before.state not in ("done", "imported"):
+            here = dataclasses.replace(here, state="stale", reason=f"{before.stage} is {before.state}")
+        found[stage.name] = here
+    return list(found.values())
 
 
 def run(
@@ -95,7 +114,7 @@ def _status_of(stage: Stage, workspace: Workspace, config: Config) -> StageStatu
     try:
         targets = stage.targets(workspace, config)
     except MissingArtefactError as error:
-        return StageStatus(stage.name, "blocked", error.message)
+        return StageStatus(stage.name, "stale" if error.code == "stale_input" else "blocked", error.message)
     except ConcordError as error:
         return StageStatus(stage.name, "blocked", str(error))
     stale = stale_targets(workspace, targets)

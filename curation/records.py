@@ -55,9 +55,11 @@ FILTERED = pa.schema(
 SEGMENTED = pa.schema(
     [
         ("video_id", pa.string()),
+        ("content_id", pa.string()),
         ("status", pa.string()),  # ok | failed
         ("code", pa.string()),
         ("message", pa.string()),
+        ("duration_s", pa.float64()),  # of what can be decoded, where that was looked at
         ("n_clips", pa.int32()),
         ("cuts_s", pa.list_(pa.float64())),  # shot boundaries, seconds from the start; null when not searched
     ]

@@ -1,10 +1,10 @@
-"""Choosing clips: cluster assignments in, a `Selection` out. Validates, plans, runs a kernel, draws the controls."""
+"""Choosing clips: cluster assignments in, a `Selection` out. Validates, hands to a method, draws the controls."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,38 +19,55 @@ from curation.checks import (
     check_pairs,
     check_seed,
     check_whole,
+    pairing_name,
     parse_budget,
     row_indices,
 )
+from curation.constraints import (
+    Family,
+    check_durations,
+    check_groups,
+    cluster_families,
+    duplicate_family,
+    fitted_budget,
+    group_family,
+    quotas_of,
+    share_families,
+)
+from curation.controls import curve_of, permuted_request, random_draws
 from curation.errors import InputError, SettingError
-from curation.kernels.batch_greedy import BatchGreedy
 from curation.kernels.contingency import Rows
-from curation.kernels.draws import STREAM_CONTROL, STREAM_RANDOM, permuted_partners
+from curation.kernels.draws import STREAM_CONTROL
 from curation.kernels.greedy_plan import Plan
-from curation.kernels.information import information_of, objective_along
-from curation.kernels.random_order import random_order
+from curation.kernels.information import information_of
+from curation.kernels.quotas import label_counts
+from curation.methods.base import Method, Outcome, Request
+from curation.methods.floors import keep_floors
+from curation.methods.registry import METHODS
+from curation.methods.uniform import draw_random
 
-METHODS = ("batch-greedy", "random")
 REFILLS = ("redraw", "queue")
-CURVE_POINTS = 60
-RANDOM_DRAWS = 3  # mean of this many random subsets, one where that takes long
 CUDA_BATCH = 10_000  # smaller batches leave a GPU waiting for its launches
-_STEP_S = 0.05  # work between two looks at cancel
+_CONSTRAINTS = ("include", "exclude", "max_per_group", "duplicate_groups", "cluster_floor", "cluster_cap",
+                "share_floor", "share_cap")  # fmt: skip
+_RESIZES = 5  # new runs where shares of a choice that came out smaller than planned do not hold
 
 
 @dataclass(frozen=True)
 class Selection:
     """Chosen clips. Row numbers refer to the rows of `assignments`.
 
-    `order` int64 (s,): in picking order; a prefix is the run with a smaller budget. `gain` float64 (s,), nats:
-    increase of n F(S) by this clip at the counts the decision saw (the counts before its batch); NaN where nothing
-    was compared. `scores` float64 (N,): higher = earlier; chosen clips s, s - 1, ..., 1 in their order; clips
-    compared and passed over at most 0, their gain when last looked at minus the best such gain, nats; NaN if never
-    looked at. `objective`: F(S) = sum of w_p MI_p, nats, weights summing to 1. `curve`: F in nats at up to 60 sizes,
-    arrays (m,): `size` int64, clips; `objective` of the run's first `size` clips; `random` of as many random ones
-    (mean of `report["random_draws"]` draws); `permuted` of as many that the same method chooses after the sounds were
-    permuted among the candidates. The distance to `permuted` is the finding, the distance to `random` is not: a
-    search for high counts finds some in any data. `report`: plain numbers, text and lists, ready for JSON.
+    `order` int64 (s,): in picking order; with a method that `is_prefix` (`report["is_prefix"]`) a prefix is the run
+    with a smaller budget. `gain` float64 (s,), nats: increase of n F(S) by this clip at the counts the decision saw
+    (the counts before its batch); NaN where nothing was compared. `scores` float64 (N,): higher = earlier. Of methods
+    that pick as they go: chosen clips s, s - 1, ..., 1 in their order; clips compared and passed over at most 0, their
+    gain when last looked at minus the best such gain, nats; NaN if never looked at. Of methods that score: the score
+    itself, nats. `columns`: more float64 (N,) by name, such as the parts of a score. `objective`: F(S) = sum of w_p
+    MI_p, nats, weights summing to 1. `curve`: F in nats at up to 60 sizes, arrays (m,): `size` int64, clips;
+    `objective` of the run's first `size` clips; `random` of as many random ones (mean of `report["random_draws"]`
+    draws); `permuted` of as many that the same method chooses after the sounds were permuted among the candidates. The
+    distance to `permuted` is the finding, the distance to `random` is not: a search for high counts finds some in any
+    data. `report`: plain numbers, text and lists, ready for JSON.
     """
 
     order: np.ndarray
@@ -59,22 +76,21 @@ class Selection:
     curve: dict[str, np.ndarray]
     objective: float
     report: dict[str, Any]
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A validated request."""
+    """A validated request, and what the report says of it."""
 
+    request: Request
+    method: Method
     checked: CheckedAssignments
     pairs: np.ndarray  # int64 (P, 2)
-    names: list[str]
-    method: str
     pairing: str
     budget: Budget
-    device: str
     why: str
-    group: np.ndarray  # int32 (N,), 0..G-1, or empty: sources
-    plan: Plan
+    families: list[Family]
     notices: list[str]
 
 
@@ -82,9 +98,9 @@ def select(
     assignments: Any,
     modalities: Sequence[str],
     *,
-    budget: Any,
+    budget: Any = None,
     method: str = "batch-greedy",
-    pairing: str = "bipartite",
+    pairing: Any = "bipartite",
     batch_size: int = 100,
     selection_size: int = 25,
     refill: str = "redraw",
@@ -94,14 +110,21 @@ def select(
     weights: Any = None,
     layers: Sequence[str] | None = None,
     features: Any = None,
+    like: Any = None,
     durations_s: Any = None,
     include: Any = None,
     exclude: Any = None,
     max_per_group: int | None = None,
+    duplicate_groups: Any = None,
     cluster_floor: Any = None,
     cluster_cap: Any = None,
+    share_floor: Any = None,
+    share_cap: Any = None,
+    columns: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
     progress: Any = None,
     controls: bool = True,
+    constraint_costs: bool = False,
 ) -> Selection:
     """Choose the clips in which sound and picture clusters tell most about each other (ACAV100M, arXiv 2101.10803,
     section 3).
@@ -113,56 +136,116 @@ def select(
     - `budget`: an int (clips), a float below 1 (share of N, rounded), or hours as "1.5h" or ("hours", 1.5) with
       `durations_s` float (N,). A run in hours ends before the first pick that would pass them (durations counted in
       microseconds), so it is a prefix of the unlimited run.
-    - `method`: "batch-greedy": draw `batch_size` of the remaining clips, take the best `selection_size`, repeat;
+    - `method`: a name of `curation.methods.registry.METHODS`; `options`: settings that only it has (`METHODS[name]
+      .options`). "batch-greedy": draw `batch_size` of the remaining clips, take the best `selection_size`, repeat;
       `refill="redraw"` puts the rest back, "queue" behind all others. "random": the control.
-    - `pairing`: "bipartite", "diagonal" (equal positions within each modality) or "combination"; `weights` (P,) of
-      the pairs, in its order.
+    - `features`: D arrays float (N, d), or a dictionary by the names of `layers`; for methods that compare them.
+    - `like`: row numbers or bool mask of the subset that "matched-random" resembles; `budget` None = its size.
+    - `pairing`: "bipartite", "diagonal" (equal positions within each modality) or "combination"; one pair, as two names
+      or indices; or a list of pairs, each with or without a weight. `weights` (P,) of the pairs, in their order.
     - `device`: the picks are the same on all; "auto" takes CUDA only where the batches are large enough to gain.
-    - `groups` (N,): source of each clip; at most `max_per_group` of one are chosen, and permuted sounds come from
-      another one.
+    - `groups` (N,): source of each clip; at most `max_per_group` of one are chosen, permuted sounds come from another
+      one, and scores by counts leave a clip's own one out.
     - `include`, `exclude`: row numbers or bool masks; included clips come first, with gain NaN.
-    - `progress`: an object with `advance(n)` (n sums to N), `check_cancelled()` and `series(dict)`; called about 20
-      times a second.
+    - `duplicate_groups` (N,): below 0, empty or None = no duplicate; at most one of a group is chosen.
+    - `cluster_floor`, `cluster_cap`: `{layer: bound}` for every cluster or `{layer: {cluster: bound}}`; a bound is a
+      share of the chosen clips (float) or a number of them (int). `share_floor`, `share_cap`: `{column: {value:
+      share}}`, values in `columns` `{column: (N,)}`. Floors are kept by letting the best clips of a label in for the
+      latest picks; shares depend on the budget, so prefixes do not hold them.
+    - `progress`: an object with `advance(n)` (n sums to N), `check_cancelled()` and `series(dict)`.
     - `controls=False` leaves the curve's `random` and `permuted` NaN, which saves more than half of the time.
+    - `constraint_costs`: also run without each constraint; `report["constraint_cost"]` is the F lost by it, nats.
 
-    `features`, `cluster_floor` and `cluster_cap` are kept for methods to come; only None is allowed. Memory: at most
-    about 3 times the assignments. Raises `InputError`, `SettingError`, and what `progress.check_cancelled` raises.
+    Memory: at most about 3 times the assignments. Raises `InputError`, `SettingError`, and what
+    `progress.check_cancelled` raises.
     """
+    given = dict(locals())
     started = time.perf_counter()
-    _refuse_later_settings(features=features, cluster_floor=cluster_floor, cluster_cap=cluster_cap)
-    job = _prepare(
-        assignments, modalities, budget=parse_budget(budget), method=method, pairing=pairing, batch_size=batch_size,
-        selection_size=selection_size, refill=refill, seed=seed, device=device, groups=groups, weights=weights,
-        layers=layers,
-        durations_s=durations_s, include=include, exclude=exclude, max_per_group=max_per_group,
-    )  # fmt: skip
+    job = _prepare(**{k: v for k, v in given.items() if k not in ("progress", "controls", "constraint_costs")})
+    job = replace(job, request=replace(job.request, progress=progress))
     prepared = time.perf_counter()
-    control = _permuted(job) if controls else None
-    run = _greedy if job.method == "batch-greedy" else _random
-    order, gain, scores, permuted_order, engine_report = run(job, control, progress)
-    if not len(order):
-        raise SettingError(
-            "The budget ends before the first chosen clip.", hint="Raise the hours, or leave out the longest clips."
-        )
+    control = permuted_request(job.request, job.notices) if controls else None
+    job, control, found, other = _run(job, control)
     chosen = time.perf_counter()
-    curve = _curve(job, order, control, permuted_order)
+    curve = curve_of(job.request, found.order, control, found.order[:0] if other is None else other.order)
     ended = time.perf_counter()
-    report = _report(job, order, curve, engine_report)
+    report = _report(job, found, curve)
+    if control is not None and other is not None:
+        rows, layout = control.plan.rows, control.plan.layout
+        for pair, value in zip(report["pairs"], information_of(rows, other.order, layout), strict=True):
+            pair["permuted"] = float(value)
+    if constraint_costs:
+        report["constraint_cost"] = _constraint_costs(given, len(found.order), float(curve["objective"][-1]))
     report["timings_s"] = {"check": prepared - started, "choose": chosen - prepared, "curve": ended - chosen}
-    return Selection(order, gain, scores, curve, float(curve["objective"][-1]), report)
+    objective = float(curve["objective"][-1])
+    return Selection(found.order, found.gain, found.scores, curve, objective, report, found.columns)
 
 
-def _refuse_later_settings(**settings: Any) -> None:
-    for name, value in settings.items():
-        if value is not None:
+def _run(job: _Job, control: Request | None) -> tuple[_Job, Request | None, Outcome, Outcome | None]:
+    """The method on the request and on its control; again where fewer clips came out than the shares were made for."""
+    for attempt in range(_RESIZES):
+        found, other = job.method.run_beside(_quiet(job.request, attempt), control)
+        found = keep_floors(job.method, job.request, found)
+        if control is not None and other is not None:
+            other = keep_floors(job.method, control, other)
+        size = len(found.order)
+        if not size:
             raise SettingError(
-                f"{name} cannot be used with the methods of this version.", hint=f"Allowed: {name}=None."
+                "The budget ends before the first chosen clip.", hint="Raise the hours, or leave out the longest clips."
             )
+        if size == job.request.plan.budget or not any(item.has_share for item in job.families):
+            break
+        plan = replace(job.request.plan, budget=size, quotas=quotas_of(job.families, size))
+        job = replace(job, request=replace(job.request, plan=plan))
+        if control is not None:
+            control = replace(control, plan=replace(control.plan, budget=size, quotas=plan.quotas))
+    quotas = job.request.plan.quotas
+    short = label_counts(quotas, found.order) < quotas.floor
+    if short.any():
+        raise SettingError(_together(job.families))
+    return job, control, found, other
+
+
+def _together(families: Sequence[Family]) -> str:
+    names = dict.fromkeys(item.setting for item in families)
+    return f"{' and '.join(names)} could not be kept together. Lower a floor, or raise a cap or the budget."
+
+
+def _quiet(request: Request, attempt: int) -> Request:
+    """Later attempts count no progress twice, but can be cancelled."""
+    if attempt == 0 or request.progress is None:
+        return request
+    return replace(request, progress=_OnlyCancel(request.progress.check_cancelled))
+
+
+@dataclass(frozen=True)
+class _OnlyCancel:
+    check_cancelled: Any
+
+    def advance(self, n: int) -> None:
+        """Nothing: these clips were counted before."""
+
+    def series(self, point: dict[str, float]) -> None:
+        """Nothing: the first attempt drew the curve."""
+
+
+def _constraint_costs(given: dict[str, Any], size: int, objective: float) -> dict[str, float]:
+    """F of as many clips without each constraint, minus F with all, nats."""
+    costs = {}
+    for name in _CONSTRAINTS:
+        if given[name] is None:
+            continue
+        free = given | {name: None, "budget": size, "controls": False, "constraint_costs": False, "progress": None}
+        if free["durations_s"] is not None and isinstance(given["budget"], (str, tuple)):
+            free["durations_s"] = None
+        costs[name] = select(**free).objective - objective
+    return costs
 
 
 def _prepare(assignments: Any, modalities: Sequence[str], **s: Any) -> _Job:
     """Check everything before any work starts; `s` holds the keywords of `select`."""
-    check_choice("method", s["method"], METHODS)
+    check_choice("method", s["method"], tuple(METHODS))
+    method = METHODS[s["method"]]
     check_choice("refill", s["refill"], REFILLS)
     check_seed(s["seed"])
     batch_size = check_whole("batch_size", s["batch_size"], 1, 2**31 - 1)
@@ -172,11 +255,16 @@ def _prepare(assignments: Any, modalities: Sequence[str], **s: Any) -> _Job:
             f"selection_size={selection_size} is larger than batch_size={batch_size}.",
             hint=f"Allowed: selection_size from 1 to {batch_size}.",
         )
+    options = check_options(method, s["options"])
     device, why = choose_device(s["device"], s["method"], batch_size)
     checked = check_assignments(assignments, modalities, s["layers"])
-    layout, pairs, weights = check_pairs(checked, s["pairing"], s["weights"])
+    names = check_layers(s["layers"], checked.is_audio)
+    layout, pairs, weights = check_pairs(checked, s["pairing"], s["weights"], s["layers"])
     n_rows = len(checked.codes)
     notices = list(checked.notices)
+    features = check_features(method, s["features"], names, n_rows)
+    like = _check_like(method, s["like"], n_rows)
+    budget = parse_budget(len(like) if s["budget"] is None and len(like) else s["budget"])
     included, excluded = (row_indices(name, s[name], n_rows) for name in ("include", "exclude"))
     both = np.intersect1d(included, excluded)
     if len(both):
@@ -185,13 +273,15 @@ def _prepare(assignments: Any, modalities: Sequence[str], **s: Any) -> _Job:
     if not n_candidates:
         raise InputError("All clips are excluded: there is nothing to choose from.")
     group = check_groups(s["groups"], n_rows)
-    group_max = _check_group_max(s["max_per_group"], group, included)
-    budget = s["budget"]
+    families = _families(s, checked, names, group)
     duration_us = check_durations(s["durations_s"], n_rows) if budget.kind == "hours" else np.zeros(0, np.int64)
     n_budget = _budget_clips(budget, n_rows, n_candidates, duration_us, included, excluded, notices)
-    if group_max:
-        n_budget = _within_groups(n_budget, group, group_max, excluded, notices)
-    if batch_size > n_candidates and s["method"] != "random":
+    n_budget = fitted_budget(families, n_budget, included, excluded, notices)
+    quotas = quotas_of(families, n_budget)
+    if len(quotas.cap) and (quotas.cap == 0).any():
+        excluded = _with_forbidden(quotas.label, quotas.offset, quotas.cap, excluded)
+        n_candidates = n_rows - len(excluded)
+    if batch_size > n_candidates and method.has_batches:
         notices.append(
             f"A batch of {batch_size} is larger than the {n_candidates} candidates: each batch is all that remain."
         )
@@ -206,13 +296,95 @@ def _prepare(assignments: Any, modalities: Sequence[str], **s: Any) -> _Job:
         queue=s["refill"] == "queue",
         included=included,
         excluded=excluded,
-        group=group if group_max else np.zeros(0, np.int32),
-        group_max=group_max,
         duration_us=duration_us,
         limit_us=budget.limit_us if budget.kind == "hours" else 0,
+        quotas=quotas,
     )
-    names = check_layers(s["layers"], checked.is_audio)
-    return _Job(checked, pairs, names, s["method"], s["pairing"], budget, device, why, group, plan, notices)
+    duplicate = next((f.label for f in families if f.setting == "duplicate_groups"), np.zeros(0, np.int32))
+    request = Request(plan, tuple(names), group, duplicate, features, like, device, None, options)
+    _check_together(request, families)
+    return _Job(request, method, checked, pairs, pairing_name(s["pairing"]), budget, why, families, notices)
+
+
+def _families(s: dict[str, Any], checked: CheckedAssignments, names: list[str], group: np.ndarray) -> list[Family]:
+    n_rows = len(checked.codes)
+    one_each = [group_family(group, s["max_per_group"]), duplicate_family(s["duplicate_groups"], n_rows)]
+    return [
+        *(item for item in one_each if item is not None),
+        *cluster_families(s["cluster_floor"], s["cluster_cap"], checked.codes, names, checked.n_clusters),
+        *share_families(s["share_floor"], s["share_cap"], s["columns"], n_rows),
+    ]
+
+
+def _with_forbidden(label: np.ndarray, offset: np.ndarray, cap: np.ndarray, excluded: np.ndarray) -> np.ndarray:
+    """Excluded rows and those with a label of which none may be chosen."""
+    out = np.zeros(label.shape[1], bool)
+    out[excluded] = True
+    for f in range(len(label)):
+        out |= np.append(cap[offset[f] : offset[f + 1]] == 0, False)[label[f]]
+    return np.flatnonzero(out)
+
+
+def _check_together(request: Request, families: list[Family]) -> None:
+    """Refuse floors that not even a random choice, repaired, can hold."""
+    quotas = request.plan.quotas
+    if not quotas.floor.any():
+        return
+    order = draw_random(request.plan, STREAM_CONTROL)
+    trial = Outcome(order, np.full(len(order), np.nan), np.zeros(request.n_rows))
+    found = keep_floors(METHODS["random"], request, trial)
+    if (label_counts(quotas, found.order) < quotas.floor).any():
+        raise SettingError(_together(families))
+
+
+def check_options(method: Method, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """All options of the method, defaults filled in. SettingError names those that it has."""
+    known = {option.name: option for option in method.options}
+    for name in options or {}:
+        if name not in known:
+            raise SettingError(f"{method.name} has no option {name!r}.", hint=f"Allowed: {', '.join(known) or 'none'}.")
+    return {name: option.check((options or {}).get(name, option.default)) for name, option in known.items()}
+
+
+def check_features(method: Method, features: Any, names: Sequence[str], n_rows: int) -> tuple[np.ndarray, ...]:
+    """D float arrays (N, d) in the order of the clusterings; empty for methods that use none."""
+    if not method.needs_features:
+        if features is not None:
+            users = ", ".join(name for name, item in METHODS.items() if item.needs_features)
+            raise SettingError(f"features cannot be used with {method.name}.",
+                               hint=f"Allowed: features=None, or a method that compares them: {users}.")  # fmt: skip
+        return ()
+    if features is None:
+        raise SettingError(f"{method.name} needs features.", hint="Pass one float array (clips, values) a clustering.")
+    if isinstance(features, Mapping):
+        missing = [name for name in names if name not in features]
+        if missing:
+            raise InputError(f"features has no entry {missing[0]!r}.", hint=f"Give one for each of {', '.join(names)}.")
+        features = [features[name] for name in names]
+    arrays = tuple(np.asarray(array) for array in features)
+    if len(arrays) != len(names):
+        raise InputError(f"features has {len(arrays)} arrays for {len(names)} clusterings.", hint="Give one each.")
+    for name, array in zip(names, arrays, strict=True):
+        if array.ndim != 2 or len(array) != n_rows or not array.shape[1] or array.dtype.kind not in "fiu":
+            raise InputError(f"The features of {name!r} are {array.dtype} of shape {array.shape}; {n_rows} rows of "
+                             "numbers are needed.")  # fmt: skip
+        bad = sum(int((~np.isfinite(array[k : k + 65536])).any(axis=1).sum()) for k in range(0, n_rows, 65536))
+        if bad:
+            raise InputError(f"The features of {name!r} hold NaN or infinity in {bad} of {n_rows} rows.",
+                             hint="Leave these clips out.")  # fmt: skip
+    return arrays
+
+
+def _check_like(method: Method, like: Any, n_rows: int) -> np.ndarray:
+    if not method.needs_like:
+        if like is not None:
+            raise SettingError(f"like cannot be used with {method.name}.", hint="Allowed: like=None.")
+        return np.zeros(0, np.int64)
+    rows = row_indices("like", like, n_rows)
+    if not len(rows):
+        raise SettingError(f"{method.name} needs like, the subset to resemble.",
+                           hint="Pass row numbers or a bool mask, e.g. the order of another selection.")  # fmt: skip
+    return rows
 
 
 def choose_device(device: str, method: str, batch_size: int) -> tuple[str, str]:
@@ -220,8 +392,8 @@ def choose_device(device: str, method: str, batch_size: int) -> tuple[str, str]:
     check_choice("device", device, DEVICES)
     if device == "cpu":
         return "cpu", "asked for"
-    if method == "random":
-        return "cpu", "a random draw needs no device"
+    if not METHODS[method].has_batches:
+        return "cpu", "a random draw needs no device" if method == "random" else f"{method} runs on the CPU"
     if device == "auto" and batch_size < CUDA_BATCH:
         return (
             "cpu",
@@ -236,49 +408,6 @@ def choose_device(device: str, method: str, batch_size: int) -> tuple[str, str]:
             "device='cuda' was asked for, but torch finds no CUDA device.", hint="Use device='auto' or device='cpu'."
         )
     return "cpu", "torch finds no CUDA device"
-
-
-def check_groups(groups: Any, n_rows: int) -> np.ndarray:
-    """Sources as int32 (N,) from 0 up; empty where none are given."""
-    if groups is None:
-        return np.zeros(0, np.int32)
-    values = np.asarray(groups)
-    if values.shape != (n_rows,):
-        raise InputError(
-            f"groups has the shape {values.shape}, for {n_rows} clips.", hint="Give the source of every clip."
-        )
-    if values.dtype == object:
-        values = values.astype(str)
-    return np.unique(values, return_inverse=True)[1].astype(np.int32)
-
-
-def check_durations(durations_s: Any, n_rows: int) -> np.ndarray:
-    """Durations as int64 microseconds (N,)."""
-    if durations_s is None:
-        raise SettingError("A budget of hours needs durations_s.", hint="Pass the duration of every clip, in seconds.")
-    try:
-        seconds = np.asarray(durations_s, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"durations_s is not a list of numbers: {error}.") from error
-    if seconds.shape != (n_rows,):
-        raise InputError(f"durations_s has the shape {seconds.shape}, for {n_rows} clips.")
-    bad = ~(np.isfinite(seconds) & (seconds > 0) & (seconds < 1e9))
-    if bad.any():
-        raise InputError(f"durations_s is not a positive number of seconds in {int(bad.sum())} of {n_rows} rows.",
-                         hint=f"The first is row {int(np.argmax(bad))}.")  # fmt: skip
-    return np.rint(seconds * 1e6).astype(np.int64)
-
-
-def _check_group_max(max_per_group: Any, group: np.ndarray, included: np.ndarray) -> int:
-    """At most this many of a group; 0 = no limit."""
-    if max_per_group is None:
-        return 0
-    limit = check_whole("max_per_group", max_per_group, 1, 2**31 - 1)
-    if not len(group):
-        raise SettingError("max_per_group needs groups.", hint="Pass the source of every clip as groups.")
-    if len(included) and np.bincount(group[included]).max() > limit:
-        raise SettingError(f"The included clips hold more than max_per_group={limit} clips of one group.")
-    return limit
 
 
 def _budget_clips(
@@ -312,148 +441,11 @@ def _budget_clips(
     return wanted
 
 
-def _within_groups(n_budget: int, group: np.ndarray, limit: int, excluded: np.ndarray, notices: list[str]) -> int:
-    """The budget that max_per_group leaves."""
-    room = int(np.minimum(np.bincount(np.delete(group, excluded)), limit).sum())
-    if room < n_budget:
-        notices.append(
-            f"At most {limit} clips a group leave {room} of the {n_budget} clips asked for: {room} are taken."
-        )
-    return min(room, n_budget)
-
-
-def _permuted(job: _Job) -> Plan:
-    """The same plan with every sound given to a picture of another source, among the candidates."""
-    rows = np.arange(len(job.checked.codes), dtype=np.int32)
-    if len(job.plan.excluded):
-        rows = np.delete(rows, job.plan.excluded)
-    partner, left = permuted_partners(job.group[rows] if len(job.group) else rows, job.plan.seed)
-    if left:
-        job.notices.append(
-            f"{left} of {len(rows)} permuted sounds stay within their own source: one source is too large."
-        )
-    partners = np.arange(len(job.checked.codes), dtype=np.int32)
-    partners[rows] = rows[partner]
-    # Hours end the run itself; its control only has to be as long.
-    return replace(
-        job.plan,
-        rows=job.plan.rows._replace(partner=partners),
-        duration_us=np.zeros(0, np.int64),
-        limit_us=0,
-        keep_scores=False,
-    )
-
-
-_Outcome = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
-
-
-def _greedy(job: _Job, control: Plan | None, progress: Any) -> _Outcome:
-    """Batch-greedy beside its control, so that the live curve shows both."""
-    engine, other = _engine(job, job.plan), _engine(job, control) if control else None
-    told, batches, running = 0, 16, True
-    n_rows = len(job.checked.codes)
-    while running:
-        began = time.perf_counter()
-        running = engine.step(batches)
-        batches = _next_batches(batches, time.perf_counter() - began)
-        point = {"size": engine.n_picked}
-        if other is not None:
-            while other.n_picked < engine.n_picked and other.step(max(1, batches // 4)):
-                _look(progress)
-        if progress is not None:
-            point["objective"] = engine.objective()
-            if other is not None:
-                point["permuted"] = other.objective()
-            done = n_rows if not running else n_rows * engine.n_picked // max(1, job.plan.budget)
-            progress.series(point)
-            progress.advance(done - told)
-            told = done
-            _look(progress)
-    order, gain, scores = engine.result()
-    scores[order] = -np.inf
-    best_passed = np.nanmax(scores, initial=-np.inf)
-    if np.isfinite(best_passed):
-        scores -= best_passed
-    scores[order] = np.arange(len(order), 0, -1)
-    permuted_order = other.result()[0] if other is not None else np.zeros(0, np.int64)
-    return order, gain, scores, permuted_order, {"scored": engine.n_scored}
-
-
-def _engine(job: _Job, plan: Plan) -> Any:
-    if job.device == "cuda":
-        from curation.kernels.batch_greedy_torch import BatchGreedyTorch
-
-        return BatchGreedyTorch(plan, "cuda")
-    return BatchGreedy(plan)
-
-
-def _next_batches(batches: int, took_s: float) -> int:
-    """Batches that take about `_STEP_S`, at most four times as many as before."""
-    return max(1, min(4 * batches, int(batches * _STEP_S / max(took_s, 1e-6)), 1 << 20))
-
-
-def _look(progress: Any) -> None:
-    if progress is not None:
-        progress.check_cancelled()
-
-
-def _draw_random(plan: Plan, *stream: int) -> np.ndarray:
-    """A random run under the plan's constraints, int64 (s,)."""
-    return random_order(
-        len(plan.rows.codes),
-        plan.budget,
-        seed=plan.seed,
-        stream=stream,
-        included=plan.included,
-        excluded=plan.excluded,
-        group=plan.group,
-        group_max=plan.group_max,
-        duration_us=plan.duration_us,
-        limit_us=plan.limit_us,
-    )
-
-
-def _random(job: _Job, control: Plan | None, progress: Any) -> _Outcome:
-    """The control as a method of its own."""
-    _look(progress)
-    n_rows = len(job.checked.codes)
-    order = _draw_random(job.plan, STREAM_RANDOM)
-    scores = np.full(n_rows, np.nan)
-    scores[order] = np.arange(len(order), 0, -1)
-    if progress is not None:
-        progress.advance(n_rows)
-    permuted_order = _draw_random(control, STREAM_RANDOM) if control else order[:0]
-    return order, np.full(len(order), np.nan), scores, permuted_order, {"scored": 0}
-
-
-def _curve(job: _Job, order: np.ndarray, control: Plan | None, permuted_order: np.ndarray) -> dict[str, np.ndarray]:
-    """F of the run, of random and of the control, at the same sizes; NaN for controls that were not asked for."""
-    plan, s = job.plan, len(order)
-    points = min(s, CURVE_POINTS)
-    sizes = np.unique(np.rint(np.arange(1, points + 1) * s / points).astype(np.int64))
-
-    def along(rows: Rows, clips: np.ndarray) -> np.ndarray:
-        return objective_along(rows, clips, sizes, plan.layout, plan.weights)
-
-    curve = {"size": sizes, "objective": along(plan.rows, order)}
-    for name in ("random", "permuted"):
-        curve[name] = np.full(len(sizes), np.nan)
-    if control is not None:
-        uncut = replace(plan, budget=s, duration_us=np.zeros(0, np.int64))
-        draws = [_draw_random(uncut, STREAM_CONTROL, k) for k in range(_random_draws(s))]
-        curve["random"] = np.mean([along(plan.rows, draw) for draw in draws], axis=0)
-        curve["permuted"] = along(control.rows, permuted_order)
-    return curve
-
-
-def _random_draws(size: int) -> int:
-    return RANDOM_DRAWS if size <= 1_000_000 else 1
-
-
-def _report(job: _Job, order: np.ndarray, curve: dict[str, np.ndarray], engine: dict[str, Any]) -> dict[str, Any]:
+def _report(job: _Job, found: Outcome, curve: dict[str, np.ndarray]) -> dict[str, Any]:
     """What was done, in plain numbers, text and lists."""
-    plan, names = job.plan, job.names
+    plan, names, order = job.request.plan, job.request.names, found.order
     values = information_of(plan.rows, order, plan.layout)
+    groups = next((item for item in job.families if item.setting == "max_per_group"), None)
 
     def last(name: str) -> float | None:
         value = float(curve[name][-1])
@@ -461,30 +453,35 @@ def _report(job: _Job, order: np.ndarray, curve: dict[str, np.ndarray], engine: 
 
     objective, permuted = last("objective"), last("permuted")
     return {
-        "method": job.method,
+        "method": job.method.name,
+        "title": job.method.title,
+        "is_prefix": job.method.is_prefix,
+        "options": dict(job.request.options),
         "pairing": job.pairing,
         "pairs": [
             {"first": names[a], "second": names[b], "weight": float(w), "mutual_information": float(v)}
             for (a, b), w, v in zip(job.pairs, plan.weights, values, strict=True)
         ],
-        "layers": names,
+        "layers": list(names),
         "n_clusters": job.checked.n_clusters.tolist(),
         "budget": {"kind": job.budget.kind, "value": job.budget.value},
-        "n_rows": len(job.checked.codes),
-        "n_candidates": len(job.checked.codes) - len(plan.excluded),
+        "n_rows": job.request.n_rows,
+        "n_candidates": job.request.n_rows - len(plan.excluded),
         "n_selected": len(order),
         "n_included": len(plan.included),
         "batch_size": plan.batch_size,
         "selection_size": plan.selection_size,
         "refill": "queue" if plan.queue else "redraw",
-        "max_per_group": plan.group_max or None,
+        "max_per_group": int(groups.cap_of_all.value) if groups is not None and groups.cap_of_all else None,
+        "constraints": list(dict.fromkeys(item.setting for item in job.families)),
         "seed": plan.seed,
-        "device": {"used": job.device, "why": job.why},
-        "scored_candidates": engine["scored"],
-        "random_draws": _random_draws(len(order)),
+        "device": {"used": job.request.device, "why": job.why},
+        "scored_candidates": 0,
+        "random_draws": random_draws(len(order)),
         "objective": objective,
         "objective_random": last("random"),
         "objective_permuted": permuted,
         "above_permuted": objective - permuted if objective is not None and permuted is not None else None,
         "notices": job.notices,
+        **found.report,
     }

@@ -97,6 +97,9 @@ class Stage(ABC):
     def look(self, workspace: Workspace) -> None:  # noqa: B027  (most stages read nothing outside the workspace)
         """Take note of what lies outside the workspace (the media folders) before a run."""
 
+    def settle(self, workspace: Workspace, targets: list[Target]) -> None:  # noqa: B027  (most stages have one result)
+        """Called after a run, also when everything was done already: note which artefacts the settings mean."""
+
     @abstractmethod
     def targets(self, workspace: Workspace, config: Config) -> list[Target]:
         """The artefacts this stage makes under `config`. Raises `MissingArtefactError` when an input is not there."""
@@ -138,6 +141,7 @@ def run_stage(stage: Stage, context: StageContext) -> Report:
         if not targets:
             context.progress.start(stage.name, 0, stage.unit)
             context.progress.note("already done")
+            stage.settle(context.workspace, wanted)
             return Report(facts={"skipped": True})
         try:
             work = stage.plan(context, targets)
@@ -149,6 +153,7 @@ def run_stage(stage: Stage, context: StageContext) -> Report:
                 else:
                     work.run(part)
             report = work.finish()
+            stage.settle(context.workspace, wanted)
         finally:
             context.close()
         context.progress.flush()

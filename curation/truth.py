@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.errors import InputError
-from curation.export import newest_selection
+from curation.export import default_selection
 from curation.workspace import Workspace
 
 TRUTH_COLUMN = "truth_match"
@@ -123,7 +123,7 @@ def judge(workspace: Workspace, selection: str | None = None, column: str = TRUT
     Candidates are the clips with a value in all clusterings that the selection used. Raises `InputError` when there is
     no such selection or column.
     """
-    name = newest_selection(workspace) if selection is None else selection
+    name = default_selection(workspace) if selection is None else selection
     if name is None or f"selections/{name}" not in workspace.keys("selections"):
         known = ", ".join(key.partition("/")[2] for key in workspace.keys("selections")) or "none yet"
         raise InputError(f"There is no selection {name or ''!r} in {workspace.name}.", hint=f"There are: {known}.")

@@ -25,6 +25,7 @@ from curation.locks import writer_lock
 
 FORMAT_VERSION = 1
 MARKER = "artefact.json"
+CLIPS_FINGERPRINT = "clips_fingerprint"  # in the info of artefacts with one value a clip: which table of clips
 TABLES = ("videos", "filtered", "segmented", "clips")
 FOLDERS = ("features", "clusterings", "selections", "projections", "columns")
 _FINGERPRINT_KEY = b"concord.fingerprint"
@@ -63,7 +64,7 @@ class Workspace:
 
         Raises `WorkspaceError` when the folder holds something else.
         """
-        folder = Path(path).expanduser().resolve()
+        folder = _folder(path)
         if (folder / "workspace.json").is_file():
             return cls.open(folder)
         try:
@@ -90,7 +91,7 @@ class Workspace:
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Workspace:
         """Open a workspace. Raises `WorkspaceError` when there is none, or it was made by a newer version."""
-        folder = Path(path).expanduser().resolve()
+        folder = _folder(path)
         file = folder / "workspace.json"
         if not file.is_file():
             raise WorkspaceError(
@@ -126,7 +127,28 @@ class Workspace:
 
     @property
     def config(self) -> Config:
-        return Config().replace(self.settings)
+        try:
+            return Config().replace(self.settings)
+        except SettingError as error:
+            place = self.path / "workspace.json"
+            raise SettingError(error.message, hint=f"{error.hint} It stands in {place}: correct it there.") from error
+
+    @property
+    def current_selection(self) -> str | None:
+        """Name of the selection that the last run meant (made then, or found done); the newest where none was noted."""
+        names = {key.partition("/")[2]: key for key in self.keys("selections")}
+        try:  # only a note of what was meant: without it the newest is as good an answer
+            note = read_json(self.path / "selections" / "current.json")
+        except (OSError, WorkspaceError):
+            note = None
+        if isinstance(note, dict) and note.get("name") in list(names):
+            return str(note["name"])
+        made = {name: read_json(self.artefact_path(key) / MARKER).get("made", 0.0) for name, key in names.items()}
+        return max(names, key=lambda name: (made[name], name)) if names else None
+
+    @current_selection.setter
+    def current_selection(self, name: str) -> None:
+        write_json(self.path / "selections" / "current.json", {"name": name})
 
     def configure(self, changes: Mapping[str, Any] | None = None, *, roots: Sequence[str] | None = None) -> Config:
         """Check and keep changed settings (and media roots); returns the whole configuration."""
@@ -170,7 +192,9 @@ class Workspace:
         if not (path / MARKER).is_file():
             return None
         marker = read_json(path / MARKER)
-        return Artefact(key, marker["fingerprint"], marker.get("info", {}))
+        if not isinstance(marker, dict) or not isinstance(marker.get("fingerprint"), str):
+            raise WorkspaceError(f"{path / MARKER} is damaged.", hint=f"Remove the folder {path} and run again.")
+        return Artefact(key, marker["fingerprint"], marker.get("info") or {})
 
     def fingerprint(self, key: str) -> str | None:
         """The fingerprint of a finished artefact, or None when there is none."""
@@ -183,6 +207,22 @@ class Workspace:
         if found is None:
             raise MissingArtefactError(
                 f"{self.name} has no {key} yet.", hint=f"Make it with: python -m curation {stage} {self.path}"
+            )
+        return found
+
+    def fits(self, artefact: Artefact) -> bool:
+        """True when an artefact with one value a clip was made of the present table of clips."""
+        made_of = artefact.info.get(CLIPS_FINGERPRINT)
+        return made_of is None or made_of == self.fingerprint("clips")
+
+    def require_fitting(self, key: str, stage: str) -> Artefact:
+        """As `require`; raises `MissingArtefactError` too when the artefact was made of another table of clips."""
+        found = self.require(key, stage)
+        if not self.fits(found):
+            raise MissingArtefactError(
+                f"{key} was made of another list of clips: its rows are not those of the present one.",
+                hint=f"Make it again with: python -m curation {stage} {self.path}",
+                code="stale_input",
             )
         return found
 
@@ -338,6 +378,16 @@ class Workspace:
             shutil.rmtree(old, ignore_errors=True)
         else:
             old.rename(path)
+
+
+def _folder(path: str | os.PathLike[str]) -> Path:
+    """An absolute path without links. Raises `WorkspaceError` for what is no path at all."""
+    try:
+        folder = Path(path).expanduser().resolve()
+        folder.exists()
+    except (TypeError, ValueError, RuntimeError, OSError) as error:
+        raise WorkspaceError(f"{str(path)[:200]!r} is not the path of a folder ({error}).") from error
+    return folder
 
 
 def _quoted(path: Path) -> str:

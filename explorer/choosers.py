@@ -1,7 +1,7 @@
 """Widgets whose value lives in the address: a parameter's name and its options go in, the chosen value comes out.
 
 The address is the truth: a widget is set from it before it is drawn, and writes to it before the page runs again. A
-value that cannot be met (an option that is not there any more) falls back to the default.
+value that cannot be met (an option that is not there any more) falls back to the default and leaves the address.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal
 
 import streamlit as st
 
-from explorer.state import param, set_params
+from explorer.state import param, set_params, whole_number
 
 Form = Literal["select", "segments"]
 
@@ -31,6 +31,7 @@ def choose(
     value = param(name, default)
     if value not in options:
         value = default
+        set_params(**{name: None})
     key = f"choose.{name}"
     st.session_state[key] = value
 
@@ -78,10 +79,8 @@ def several(label: str, options: Mapping[str, str], name: str, *, forget: tuple[
 
 def number(name: str, default: int, *, low: int = 0, high: int = 2**31 - 1) -> int:
     """A whole number from the address, kept within bounds; `default` where there is none."""
-    try:
-        return min(high, max(low, int(param(name, str(default)))))
-    except ValueError:
-        return default
+    found = whole_number(param(name))
+    return default if found is None else min(high, max(low, found))
 
 
 def reseed(name: str = "seed", label: str = "Other random ones") -> int:
@@ -96,6 +95,8 @@ def reseed(name: str = "seed", label: str = "Other random ones") -> int:
 
 def pager(page: int, pages: int, name: str = "page") -> None:
     """Previous and next page, and which of how many this is; nothing for one page."""
+    if param(name) and param(name) != str(page):
+        set_params(**{name: page if page > 1 else None})
     if pages <= 1:
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="center"):

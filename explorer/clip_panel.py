@@ -66,9 +66,13 @@ def grid(
 
 
 def opened_row(ws: Workspace) -> int | None:
-    """Row of the clip in the address; None without one, or when there is no such clip."""
+    """Row of the clip in the address; None without one. One that is not there leaves the address, and this says so."""
     wanted = param("clip")
-    return data.row_of(ws, wanted) if wanted else None
+    row = data.row_of(ws, wanted) if wanted else None
+    if wanted and row is None:
+        set_params(clip=None)
+        st.caption("The clip in the address is not in this workspace.")
+    return row
 
 
 def show_player(ws: Workspace, row: int, among: np.ndarray, key: str, *, height: int = 300) -> None:
@@ -127,14 +131,14 @@ def picked_line(ws: Workspace, row: int, run: str) -> str:
         text = f"**Not picked** of {words.count(len(picks))} in this run"
         if not np.isfinite(score):
             return text + " · it was never compared"
-        return text + f" · when last compared {-score:.2f} nats below the best that was passed over"
+        return text + f" · when last compared {words.number(-score)} nats below the best that was passed over"
     rank, gain = int(found["rank"].iloc[0]), found["gain"].iloc[0]
     text = f"**Picked {words.ordinal(rank)}** of {len(picks):,}"
     if pd.isna(gain):
         return text
     if rank <= int(data.selections(ws)[run].get("selection_size", 0)):
         return f"{text} · in the first batch, when there was nothing to compare with"
-    return f"{text} · added {gain:.2f} nats to size × MI (typical {picks['gain'].median():.2f})"
+    return f"{text} · added {words.nats(gain)} to size × MI (typical {words.number(picks['gain'].median())})"
 
 
 def _cells(ws: Workspace, row: int) -> None:
@@ -155,12 +159,10 @@ def _cells(ws: Workspace, row: int) -> None:
         }
     )
     st.dataframe(
-        frame,
+        frame.style.format({"PMI, nats": words.signed}),
         hide_index=True,
         height=min(280, 36 + 35 * len(frame)),
-        column_config={
-            "PMI, nats": st.column_config.NumberColumn(format="%.2f", help="log(clips / expected): 0 = as by chance")
-        },
+        column_config={"PMI, nats": st.column_config.NumberColumn(help="log(clips / expected): 0 = as by chance")},
     )
 
 

@@ -28,7 +28,10 @@ def draw_table(ws: Workspace) -> str:
     """The table of clusterings; returns the chosen one (`on` in the address, else the first)."""
     found = data.clusterings(ws)
     names = list(found)
-    chosen = param("on") if param("on") in found else names[0]
+    chosen = param("on")
+    if chosen not in found:
+        set_params(on=None)
+        chosen = names[0]
     sizes = {name: data.sizes(ws, name) for name in names}
     frame = views.clustering_rows([{"name": name, **info} for name, info in found.items()], sizes)
 
@@ -44,21 +47,25 @@ def draw_table(ws: Workspace) -> str:
         on_select=keep,
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": [names.index(chosen)], "columns": [], "cells": []}},
-        column_order=["name", "clusters", "balance", "smallest", "largest", "inertia", "clips", "notices"],
+        column_order=["name", "clusters", "smallest", "largest", "inertia", "balance", "clips", "notices"],
         column_config={
-            "name": "Layer",
-            "clusters": st.column_config.NumberColumn("Clusters", format="localized"),
-            "clips": st.column_config.NumberColumn("Clips", format="localized"),
-            "smallest": st.column_config.NumberColumn("Smallest, clips", format="localized"),
-            "largest": st.column_config.NumberColumn("Largest, clips", format="localized"),
-            "balance": st.column_config.ProgressColumn(
-                "Balance", format="%.2f", min_value=0, max_value=1,
-                help="exp(entropy of the sizes) / clusters: 1 = all equally large",
+            "name": st.column_config.TextColumn("Layer", width=116),
+            "clusters": st.column_config.NumberColumn("Clusters", format="localized", width=60),
+            "smallest": st.column_config.NumberColumn(
+                "Smallest", format="localized", width=62, help="Clips in the smallest cluster"
+            ),
+            "largest": st.column_config.NumberColumn(
+                "Largest", format="localized", width=58, help="Clips in the largest cluster"
             ),
             "inertia": st.column_config.NumberColumn(
-                "Inertia", format="compact",
-                help="Sum of squared distances to the centroids; only comparable within a layer",
+                "Inertia, d²", format="%.3g", width=74,
+                help="Inertia a clip: the mean squared distance d² of a clip to its centroid; only comparable "
+                "within a layer",
             ),
+            "balance": st.column_config.NumberColumn(
+                "Balance", format="%.2f", width=58, help="exp(entropy of the sizes) / clusters: 1 = all equally large"
+            ),
+            "clips": st.column_config.NumberColumn("Clips", format="localized", width=60),
             "notices": "Notices",
         },
         height=min(500, 38 + 35 * len(frame)),
@@ -71,7 +78,7 @@ def draw_clusters(ws: Workspace, name: str, run: str | None) -> None:
     info = data.clusterings(ws)[name]
     rows = [row for row in measures.cluster_rows(ws, name, run) if row.size]
     colour = "orange" if info.get("modality") == "audio" else "green"
-    heading, controls = st.columns([1, 1.6], vertical_alignment="bottom")
+    heading, controls = st.columns([1, 2.4], vertical_alignment="bottom")
     heading.subheader(f":{colour}[{words.literal(words.layer(name))}]", anchor=False)
     with controls, st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="right"):
         how, seed = _which_examples(ws, name)
@@ -108,7 +115,7 @@ def _draw_cluster(ws: Workspace, name: str, row: views.ClusterRow, members: np.n
             if st.button("See all", key=f"cluster.all.{row.cluster}", type="tertiary", icon=":material/open_in_new:"):
                 side = "a" if audio else "v"
                 goto("clips", **{f"in_{side}": name, f"k_{side}": row.cluster})
-        clip_panel.grid(ws, members, None, f"cluster.grid.{row.cluster}", tile_width=100)
+        clip_panel.grid(ws, members, None, f"cluster.grid.{row.cluster}", tile_width=80)
 
 
 def draw_opened(ws: Workspace) -> None:

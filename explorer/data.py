@@ -1,7 +1,8 @@
 """Cached readers: a workspace in, its tables and arrays out. Shared by all sessions, so nobody may write into them.
 
 Every cache is keyed on the workspace's path and the artefact's fingerprint, so a new result is read and an old one
-never shown; large arrays stay memory maps. What was made of another list of clips (its length differs) is left out.
+never shown; large arrays stay memory maps. What was made of another list of clips is left out; a selection
+of one stays, by the ids of its clips.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from curation.errors import MissingArtefactError
 from curation.workspace import MARKER, Workspace
 
 CLIP_COLUMNS = ["row", "clip_id", "video_id", "path", "start_s", "end_s", "source", "title"]
+OTHER_CLIPS = "made of another list of clips"
+OTHER_CLUSTERS = "clusters changed since"
 _ENTRIES = 64
 
 
@@ -70,26 +73,34 @@ def sizes(ws: Workspace, name: str) -> np.ndarray:
 
 
 def selections(ws: Workspace) -> dict[str, dict[str, Any]]:
-    """Name -> facts (method, budget, pairing, clips, candidates, hours, objective, report, made, stale), newest first.
+    """Name -> facts (method, budget, pairing, clips, candidates, hours, objective, report, made, ...), newest first.
 
-    `stale` is True when a clustering that it was made from has changed since.
+    `why` says why it is not of what is there now (`OTHER_CLIPS`, `OTHER_CLUSTERS`, else ""), `stale` whether it is not.
     """
     found = {}
     present = {key.partition("/")[2]: ws.fingerprint(key) for key in ws.keys("clusterings")}
     for key in ws.keys("selections"):
         artefact, name = ws.artefact(key), key.partition("/")[2]
-        if artefact is None or not _fits(ws, key, "scores"):
+        if artefact is None or not (_of_other_clips(ws, key) or _fits(ws, key, "scores")):
             continue
         used = artefact.info.get("clusterings", {})
-        stale = any(present.get(layer) != fingerprint for layer, fingerprint in used.items())
+        changed = any(present.get(layer) != fingerprint for layer, fingerprint in used.items())
+        why = OTHER_CLIPS if _of_other_clips(ws, key) else OTHER_CLUSTERS if changed else ""
         made = float(read_json(ws.artefact_path(key) / MARKER).get("made", 0.0))
-        found[name] = {**artefact.info, "fingerprint": artefact.fingerprint, "made": made, "stale": stale}
+        facts = {"fingerprint": artefact.fingerprint, "made": made, "why": why, "stale": bool(why)}
+        found[name] = {**artefact.info, **facts}
     return dict(sorted(found.items(), key=lambda item: -item[1]["made"]))
 
 
 def picks(ws: Workspace, name: str) -> pd.DataFrame:
-    """The clips of a selection in picking order: rank (from 1), row, clip_id, gain (nats)."""
-    return _frame(str(ws.path), f"selections/{name}", _fingerprint(ws, f"selections/{name}"), "picks")
+    """The clips of a selection in picking order: rank (from 1), row, clip_id, gain (nats).
+
+    Of a selection made of another list of clips: those that are still there, with their present rows.
+    """
+    key = f"selections/{name}"
+    if _of_other_clips(ws, key):
+        return _picks_by_id(str(ws.path), name, _fingerprint(ws, key), _fingerprint(ws, "clips"))
+    return _frame(str(ws.path), key, _fingerprint(ws, key), "picks")
 
 
 def selected_mask(ws: Workspace, name: str) -> np.ndarray:
@@ -98,8 +109,9 @@ def selected_mask(ws: Workspace, name: str) -> np.ndarray:
 
 
 def scores(ws: Workspace, name: str) -> np.ndarray:
-    """Score of every clip, float64 (N,), NaN = never scored; a memory map."""
-    return _array(ws, f"selections/{name}", "scores")
+    """Score of every clip, float64 (N,), NaN = never scored, or made of another list of clips; a memory map."""
+    key = f"selections/{name}"
+    return np.full(n_clips(ws), np.nan) if _of_other_clips(ws, key) else _array(ws, key, "scores")
 
 
 def curve(ws: Workspace, name: str) -> pd.DataFrame:
@@ -152,9 +164,15 @@ def _optional_array(ws: Workspace, key: str, name: str) -> np.ndarray | None:
 def _fits(ws: Workspace, key: str, name: str) -> bool:
     """False for what was made of another list of clips."""
     try:
-        return len(_array(ws, key, name)) == n_clips(ws)
+        return not _of_other_clips(ws, key) and len(_array(ws, key, name)) == n_clips(ws)
     except MissingArtefactError:
         return False
+
+
+def _of_other_clips(ws: Workspace, key: str) -> bool:
+    """True where an artefact says so itself; what was made before artefacts said it is judged by its length."""
+    artefact = ws.artefact(key)
+    return artefact is not None and not ws.fits(artefact)
 
 
 @st.cache_resource(max_entries=_ENTRIES, show_spinner=False)
@@ -179,11 +197,21 @@ def _frame(path: str, key: str, fingerprint: str, name: str) -> pd.DataFrame:
     return pq.read_table(file, partitioning=None).to_pandas()
 
 
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _picks_by_id(path: str, name: str, fingerprint: str, clips_fingerprint: str) -> pd.DataFrame:
+    found = _frame(path, f"selections/{name}", fingerprint, "picks")
+    here = _clips(path, clips_fingerprint)
+    row_of_id = pd.Series(here["row"].to_numpy(), index=here["clip_id"].to_numpy())
+    row_of_id = row_of_id[~row_of_id.index.duplicated()]
+    kept = found[found["clip_id"].isin(row_of_id.index)].reset_index(drop=True)
+    return kept.assign(row=row_of_id.loc[kept["clip_id"]].to_numpy(np.int64))
+
+
 @st.cache_resource(max_entries=_ENTRIES, show_spinner=False)
 def _mask(path: str, name: str, fingerprint: str, clips_fingerprint: str) -> np.ndarray:
     workspace = Workspace.open(path)
     mask = np.zeros(workspace.n_rows("clips"), bool)
-    mask[_frame(path, f"selections/{name}", fingerprint, "picks")["row"].to_numpy()] = True
+    mask[picks(workspace, name)["row"].to_numpy()] = True
     mask.flags.writeable = False
     return mask
 

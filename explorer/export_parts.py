@@ -37,11 +37,13 @@ def draw_choices(workspace: Workspace) -> Choice:
     selections = data.selections(workspace)
     options = [*selections, ALL_CLIPS]
     current = state.current_selection(workspace) or ALL_CLIPS
+    labels = {name: f"selected: {label}" for name, label in overview.selection_labels(selections).items()}
+    labels[ALL_CLIPS] = f"all clips · {words.count(data.n_clips(workspace))}"
     what = st.selectbox(
         "What",
         options,
         index=options.index(current),
-        format_func=lambda name: _what_label(workspace, name, selections),
+        format_func=lambda name: labels.get(name, name),
         key=f"export.what.{current}",
     )
     titles = {exporter.name: exporter.title for exporter in registry.exporters()}
@@ -61,12 +63,6 @@ def draw_choices(workspace: Workspace) -> Choice:
     )
     n_rows = data.n_clips(workspace) if what == ALL_CLIPS else int(selections[what].get("clips", 0))
     return Choice(what, n_rows, format, _place(text))
-
-
-def _what_label(workspace: Workspace, name: str, selections: dict[str, dict[str, object]]) -> str:
-    if name == ALL_CLIPS:
-        return f"all clips · {words.count(data.n_clips(workspace))}"
-    return "selected: " + overview.selection_label(name, selections[name])
 
 
 def _place(text: str) -> Path | None:

@@ -11,12 +11,16 @@ from curation.workspace import Workspace
 from explorer import data, measures
 from explorer.choosers import choose, number, reseed, search, several
 from explorer.pair_panel import numbers_of
-from explorer.state import param, set_params
+from explorer.state import param, set_params, whole_number
 from explorer.views import clips as views
 from explorer.views import words
 
 RESET = ("page", "clip")
 PARAMETERS = ("in_a", "k_a", "in_v", "k_v", "a", "v", "cell", "sel", "without", "text", "truth", "rows")
+WORDS_OF = {
+    "k_a": "sound clusters", "k_v": "picture clusters", "cell": "a cell", "sel": "selected or not",
+    "without": "a selection", "text": "text", "truth": "known answers", "rows": "a mark on the map",
+}  # fmt: skip
 MARKED_LIMIT = 5000
 _MARKED = "filters.marked"
 
@@ -31,23 +35,33 @@ class Filter:
 
 
 def active(ws: Workspace, run: str | None) -> list[Filter]:
-    """The conditions in the address that can be met; what names something that is not there is left out."""
-    found = [
-        *(_clusters(ws, side, noun) for side, noun in (("a", "sound"), ("v", "picture"))),
-        _cell(ws), _selected(ws, run), _without(ws), _text(ws), _truth(ws), _marked(ws),
-    ]  # fmt: skip
-    return [item for item in found if item is not None]
+    """The conditions in the address that can be met; the others leave it, and a line says so."""
+    found = {
+        "k_a": _clusters(ws, "a", "sound"), "k_v": _clusters(ws, "v", "picture"), "cell": _cell(ws),
+        "sel": _selected(ws, run), "without": _without(ws), "text": _text(ws), "truth": _truth(ws), "rows": _marked(ws),
+    }  # fmt: skip
+    gone = [name for name, item in found.items() if item is None and param(name)]
+    set_params(**dict.fromkeys(gone))
+    known = data.clusterings(ws)
+    set_params(**dict.fromkeys(name for name in ("a", "v") if "cell" in gone or param(name) not in known))
+    if gone:
+        what = ", ".join(WORDS_OF[name] for name in gone)
+        st.caption(f"Left out of the conditions, as it is not in this workspace: {what}.")
+    return [item for item in found.values() if item is not None]
 
 
 def _clusters(ws: Workspace, side: str, noun: str) -> Filter | None:
     names = measures.names_of(ws, "audio" if side == "a" else "visual")
     name = param(f"in_{side}", names[0] if names else "")
-    chosen = [k for k in param(f"k_{side}").split(",") if k.isdigit()][:500]
-    if name not in names or not chosen:
+    if name not in names:
         return None
-    labels = data.assignments(ws, name)
-    text = f"{noun} {', '.join(chosen)} of {words.layer(name)}"
-    return Filter(text, np.isin(labels, [int(k) for k in chosen]), (f"k_{side}",))
+    numbers = (whole_number(k) for k in param(f"k_{side}").split(",")[:500])
+    n_clusters = len(data.sizes(ws, name))
+    chosen = [k for k in numbers if k is not None and 0 <= k < n_clusters]
+    if not chosen:
+        return None
+    text = f"{noun} {', '.join(map(str, chosen))} of {words.layer(name)}"
+    return Filter(text, np.isin(data.assignments(ws, name), chosen), (f"k_{side}",))
 
 
 def _cell(ws: Workspace) -> Filter | None:

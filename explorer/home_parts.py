@@ -13,6 +13,7 @@ from curation.errors import ConcordError
 from curation.home import workspaces_folder
 from curation.workspace import Workspace
 from explorer import data, forms, jobs_panel, recent, state
+from explorer.layout import wrapped
 from explorer.views import overview, words
 
 DEMO_CLIPS = 160
@@ -29,7 +30,7 @@ python -m curation run WORKSPACE"""
 
 def draw_cards() -> None:
     """The three cards, of equal height."""
-    demo, folder, bring = st.columns(3, gap="medium")
+    demo, folder, bring = wrapped([1, 1, 1], "cards")
     with demo.container(border=True, height="stretch"):
         _demo_card()
     with folder.container(border=True, height="stretch"):
@@ -179,14 +180,14 @@ def draw_status(workspace: Workspace) -> None:
         forms.show_problem(error)
         return
     with st.container(border=True, key="home.status"):
-        title, button = st.columns([4, 1], vertical_alignment="center")
+        title, button = st.columns([3, 1], vertical_alignment="center")
         title.markdown(f"**{words.literal(workspace.name)}**")
         waiting = overview.next_step(lines)
         verb = "Being made" if jobs_panel.is_running(workspace) else "A run would make"
         title.caption(f"{verb}: {waiting}" if waiting else "Everything is up to date.")
         with button:
             _run_button(workspace, lines, bool(waiting))
-        for column, line in zip(st.columns(len(lines)), lines):
+        for column, line in zip(wrapped([1] * len(lines), "status"), lines):
             column.metric(line.noun, line.figure, help=line.reason or None)
             column.caption(f"{line.icon} {line.state}")
 
@@ -233,6 +234,7 @@ def _facts(workspace: Workspace) -> dict[str, Any]:
     features = [workspace.artefact(key) for key in workspace.keys("features")]
     found["layers"] = sum(len(artefact.info.get("layers", {})) for artefact in features if artefact)
     found["clusterings"] = len(data.clusterings(workspace))
-    found["selections"] = list(data.selections(workspace).values())
+    selections, current = data.selections(workspace), state.current_selection(workspace)
+    found["selections"] = [selections[current]] if current else []
     found["maps"] = len(workspace.keys("projections"))
     return found

@@ -13,6 +13,7 @@ from curation.errors import ConcordError, SettingError
 from curation.home import Found, media_in, workspaces_folder
 from curation.workspace import Workspace
 from explorer import charts, data, forms, jobs_panel, routes, state
+from explorer.choosers import number
 from explorer.components.clip_grid import GridEvent, GridItem, clip_grid
 from explorer.components.player import PlayerEvent, player
 from explorer.views import ingest, words
@@ -87,7 +88,7 @@ def _found(folder: str) -> Found:
 
 def draw_preview(folder: Path, found: Found) -> None:
     """Stills of 20 random files with one player; nothing is stored in a workspace for it."""
-    seed = _number("seed")
+    seed = number("seed", 0)
     paths = [entry.path_bytes for entry in found.entries if not entry.problem]
     sample = ingest.draw_sample(paths, PREVIEWS, seed)
     if not sample:
@@ -99,7 +100,7 @@ def draw_preview(folder: Path, found: Found) -> None:
     ):
         state.set_params(seed=seed + 1, preview=None)
         st.rerun()
-    at = min(_number("preview"), len(sample) - 1)
+    at = number("preview", 0, high=len(sample) - 1)
     files = [os.path.join(os.fspath(folder), os.fsdecode(path)) for path in sample]  # noqa: PTH118  (odd bytes stay)
     names = [path.decode("utf-8", "replace") for path in sample]
     grid, stage = st.columns([3, 2], gap="medium")
@@ -129,12 +130,7 @@ def _choose(event: GridEvent) -> None:
 
 
 def _step(event: PlayerEvent) -> None:
-    state.set_params(preview=max(0, min(PREVIEWS - 1, _number("preview") + event.step)))
-
-
-def _number(name: str) -> int:
-    text = state.param(name, "0")
-    return int(text) if text.isdecimal() and len(text) < 9 else 0
+    state.set_params(preview=max(0, min(PREVIEWS - 1, number("preview", 0) + event.step)))
 
 
 # -- settings and run --------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import streamlit as st
 from curation.workspace import Workspace
 from explorer import charts, clip_panel, data, figures, filters, measures
 from explorer.choosers import choose
-from explorer.state import goto
+from explorer.state import goto, whole_number
 from explorer.theme import palette
 from explorer.views import maps as views
 from explorer.views import words
@@ -130,6 +130,7 @@ def _dress(figure: go.Figure, ws: Workspace, modality: str) -> None:
     figure.update_layout(
         dragmode="lasso",
         uirevision=modality,
+        legend={"y": -0.02, "yanchor": "top"},  # the tools stand above the map
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": colours.muted, "activecolor": colours.primary},
     )
 
@@ -148,8 +149,9 @@ def marked_rows(points: list[Any]) -> np.ndarray:
     for point in points[: views.MAX_POINTS]:
         value = point.get("customdata") if isinstance(point, dict) else None
         value = value[0] if isinstance(value, list | tuple) and value else value
-        if isinstance(value, int | str) and str(value).isdigit():
-            found.add(int(value))
+        row = whole_number(str(value)) if isinstance(value, int | str) else None
+        if row is not None and row >= 0:
+            found.add(row)
     return np.array(sorted(found), dtype=np.int64)
 
 
@@ -160,6 +162,7 @@ def _marked(ws: Workspace, rows: np.ndarray) -> np.ndarray:
 
 def draw_marked(ws: Workspace, run: str | None, marked: np.ndarray) -> None:
     """The marked clips as stills, what they are, and the way to all of them."""
+    row = clip_panel.opened_row(ws)
     if not len(marked):
         st.caption("Draw around points in one map: the same clips are marked in the other, and listed here.")
         return
@@ -185,7 +188,6 @@ def draw_marked(ws: Workspace, run: str | None, marked: np.ndarray) -> None:
             for modality, _, _ in SIDES:
                 st.session_state.pop(f"map.{modality}", None)
             st.rerun()
-    row = clip_panel.opened_row(ws)
     stills, panel = st.columns([2, 1], gap="large") if row is not None else (st.container(), None)
     with stills:
         clip_panel.grid(ws, marked[:STILLS], run, "map.grid", tile_width=120, max_height=420)

@@ -57,6 +57,22 @@ def controls(ws: Workspace, sound: str, picture: str, run: str | None) -> tables
     return _controls(str(ws.path), sound, picture, run or "", _prints(ws, [sound, picture], run))
 
 
+def permuted_of(ws: Workspace, run: str, pair: Pair) -> float | None:
+    """MI of a pair where the method of `run` chose as many clips from permuted sounds, nats; None where not known.
+
+    Not known either where the clusters changed since, or where the table shows the largest of them only.
+    """
+    info = data.selections(ws)[run]
+    folded = any(side.shown[-1] == tables.OTHER for side in (pair.rows, pair.cols))
+    if info["stale"] or folded:
+        return None
+    for entry in info.get("report", {}).get("pairs", []):
+        if {entry.get("first"), entry.get("second")} == {pair.sound, pair.picture}:
+            value = entry.get("permuted")
+            return None if value is None else float(value)
+    return None
+
+
 def box_rows(ws: Workspace, pair: Pair, r: np.ndarray, c: np.ndarray, run: str | None) -> np.ndarray:
     """Rows of the clips in shown rows `r` and columns `c`, of the run's clips only where one is given."""
     a, b = data.assignments(ws, pair.sound), data.assignments(ws, pair.picture)

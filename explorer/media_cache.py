@@ -1,13 +1,16 @@
 """A folder of files that can be made again: a name and a maker in, the path of a whole file out, the oldest forgotten.
 
 The same file asked for at once by several is made once. What failed is remembered for a minute, so that a page of
-broken clips does not decode them again and again.
+broken clips does not decode them again and again. Only regular files with names that a cache gives are read, counted
+and removed: the folder may lie in a workspace that came from somewhere else.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
+import stat
 import threading
 import time
 from collections import OrderedDict
@@ -22,6 +25,8 @@ FAILURES_MAX = 2000
 TOUCH_AFTER_S = 60.0
 # Codes of failures that may be gone a moment later.
 PASSING = frozenset({"cancelled", "write_failed", "disk_full", "read_only", "internal"})
+# What `routes` names its files, and what a write that was killed leaves of them.
+OWN_NAME = re.compile(r"[0-9a-f]{32}\.(jpg|mp4|png|json)|\.[0-9a-f]{32}\.(jpg|mp4|png|json)\.[0-9]+-[0-9a-f]+\.partial")
 KEPT_SHARE = 0.8  # how full the folder is after a sweep, so that not every new file sweeps
 
 
@@ -44,15 +49,7 @@ class BoundedFolder:
                 if time.monotonic() - failed[0] < FAILURE_KEPT_S:
                     raise failed[1]
                 del self._failed[name]
-        path = self.folder / name
-        try:
-            age_s = time.time() - path.stat().st_mtime
-        except OSError:
-            return None
-        if age_s > TOUCH_AFTER_S:
-            with contextlib.suppress(OSError):
-                os.utime(path)
-        return path
+        return self._present(name)
 
     def get(self, name: str, make: Callable[[Path], None]) -> Path:
         """The file, made by `make(path)` when it is not there (whole, or an error). Blocks until it is there."""
@@ -79,12 +76,27 @@ class BoundedFolder:
         return path
 
     def _make(self, name: str, make: Callable[[Path], None]) -> Path:
-        path = self.folder / name
-        if path.is_file():
-            return path
+        found = self._present(name)
+        if found is not None:
+            return found
         self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / name
         make(path)
-        self._count(path.stat().st_size, path)
+        self._count(path.lstat().st_size, path)
+        return path
+
+    def _present(self, name: str) -> Path | None:
+        """The file, marked as used now and then; None where there is none, or a link in its place."""
+        path = self.folder / name
+        try:
+            info = path.lstat()
+        except OSError:
+            return None
+        if not stat.S_ISREG(info.st_mode):
+            return None
+        if time.time() - info.st_mtime > TOUCH_AFTER_S:
+            with contextlib.suppress(OSError):
+                os.utime(path, follow_symlinks=False)
         return path
 
     def _settle(self, name: str) -> None:
@@ -109,7 +121,7 @@ class BoundedFolder:
         files = []
         for entry in os.scandir(self.folder):
             with contextlib.suppress(OSError):
-                if entry.is_file(follow_symlinks=False):
+                if OWN_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                     info = entry.stat(follow_symlinks=False)
                     files.append((info.st_mtime, info.st_size, entry.path))
         total = sum(size for _, size, _ in files)

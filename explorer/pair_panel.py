@@ -12,7 +12,8 @@ from curation.workspace import Workspace
 from explorer import clip_panel, data, measures
 from explorer.choosers import choose, reseed
 from explorer.components.heatmap import HeatmapEvent, heatmap
-from explorer.state import param, set_params
+from explorer.layout import wrapped
+from explorer.state import param, set_params, whole_number
 from explorer.views import clips as clip_views
 from explorer.views import contingency as tables
 from explorer.views import words
@@ -50,13 +51,14 @@ def choose_view(header: DeltaGenerator, ws: Workspace, run: str | None) -> View:
         whose = {"candidates": "All candidates", "selected": "Selected", "difference": "Difference"}
         with header:
             of = choose("Of", whose, "of", "candidates", form="segments", hide_label=True)
-    first, second, third, fourth = st.columns([2, 2, 3.7, 1.5], vertical_alignment="bottom")
+    sounds, pictures = ({n: words.layer(n) for n in measures.names_of(ws, kind)} for kind in ("audio", "visual"))
+    if param("a", best[0]) not in sounds or param("v", best[1]) not in pictures:
+        st.caption("The address names clusters that are not here; the pair that tells most stands in for them.")
+    first, second, third, fourth = wrapped([2, 2, 3.7, 1.5], "pair", "bottom")
     with first:
-        names = {name: words.layer(name) for name in measures.names_of(ws, "audio")}
-        sound = choose(":orange[Sound]", names, "a", best[0], forget=("cell", "box"))
+        sound = choose(":orange[Sound]", sounds, "a", best[0], forget=("cell", "box"))
     with second:
-        names = {name: words.layer(name) for name in measures.names_of(ws, "visual")}
-        picture = choose(":green[Picture]", names, "v", best[1], forget=("cell", "box"))
+        picture = choose(":green[Picture]", pictures, "v", best[1], forget=("cell", "box"))
     with fourth:
         order = choose("Order", words.ORDERS, "order", "match", forget=("box",))
     pair = measures.pair(ws, sound, picture, run)
@@ -115,11 +117,9 @@ def draw_heatmap(view: View) -> None:
 
 def numbers_of(text: str, n: int) -> list[int] | None:
     """`n` whole numbers, separated by commas, from the address; None for anything else."""
-    try:
-        found = [int(part) for part in text.split(",")]
-    except ValueError:
-        return None
-    return found if len(found) == n else None
+    found = [whole_number(part) for part in text[:100].split(",")]
+    known = [number for number in found if number is not None]
+    return known if len(known) == len(found) == n else None
 
 
 def chosen_cell(view: View) -> tuple[int, int] | None:
@@ -149,22 +149,21 @@ def draw_folded(view: View) -> None:
 
 
 def draw_information(ws: Workspace, view: View) -> None:
-    """The pair's mutual information beside permuted sounds and, for a run, random clips of the same size."""
+    """The pair's mutual information beside its controls: for a run, what the same method reaches by chance."""
     measured = [("candidates", None)] if not view.run else [("candidates", None), ("selected", view.run)]
     if view.of != "difference" and view.run:
         measured = [item for item in measured if item[0] == view.of]
     for name, run in measured:
         found = measures.controls(ws, view.pair.sound, view.pair.picture, run)
-        drawn = found.random.mean if found.random else None
-        line = words.information_line(found.information, found.permuted.mean, found.permuted.deviation, drawn)
-        above = words.signed(found.information - found.permuted.mean)
-        st.markdown(
-            f"**{line}**  \n:small[{words.count(found.clips)} ({name}) · {above} nats beyond permuted sounds, "
-            f"mean ± deviation of {found.permuted.repeats} permutations]",
-            help="Mutual information (MI) of this pair of clusterings, nats. *Permuted sounds*: the same clips, each "
-            "with another one's sound: what this many clips and clusters read by chance. *Random*: as many clips "
-            "drawn from the candidates.",
+        same_method = measures.permuted_of(ws, run, view.pair) if run else None
+        line, note, explained = words.information_words(
+            found.information,
+            (found.permuted.mean, found.permuted.deviation, found.permuted.repeats),
+            same_method,
+            found.random.mean if found.random else None,
+            of_selection=run is not None,
         )
+        st.markdown(f"**{line}**  \n:small[{words.count(found.clips)} ({name}) · {note}]", help=explained)
 
 
 def draw_cell(ws: Workspace, view: View) -> None:
@@ -172,8 +171,12 @@ def draw_cell(ws: Workspace, view: View) -> None:
     place = chosen_cell(view)
     box = None if place is not None else chosen_box(view)
     if place is None and box is None:
+        gone = "What the address names is not in this table. " if param("cell") or param("box") else ""
+        set_params(cell=None)
         place = strongest(view)
-        st.caption("The cell that carries the most dependence. Click any other, or drag a box.")
+        st.caption(f"{gone}The cell that carries the most dependence. Click any other, or drag a box.")
+    if box is None:
+        set_params(box=None)
     if place is not None:
         r, c = np.array([place[0]]), np.array([place[1]])
         _cell_numbers(view, *place)
@@ -196,6 +199,7 @@ def draw_cell(ws: Workspace, view: View) -> None:
         )  # fmt: skip
     row = clip_panel.opened_row(ws)
     if row is None or row not in members:
+        set_params(clip=None)
         row = int(shown[0])
     clip_panel.show_player(ws, row, shown, "pair.player", height=200)
 
@@ -234,9 +238,9 @@ def _cell_numbers(view: View, r: int, c: int) -> None:
     sound, picture = (words.cluster(int(k)) for k in (pair.rows.shown[r], pair.cols.shown[c]))
     st.markdown(f"#### :orange-badge[sound {sound}] × :green-badge[picture {picture}]")
     pmi = table.pmi()[r, c]
-    text = f"**{words.count(table.counts[r, c])}**, expected {table.expected()[r, c]:,.1f}"
+    text = f"**{words.count(table.counts[r, c])}**, expected {words.number(table.expected()[r, c], 1)}"
     text += f" · PMI {words.signed(pmi)} nats" if np.isfinite(pmi) else " · empty cell"
-    text += f" · {table.share()[r, c]:.1f} % of MI"
+    text += f" · {words.number(table.share()[r, c], 1)} % of MI"
     if view.of != "candidates" and pair.selected is not None:
         text += f" · {pair.candidates.counts[r, c]:,} among the candidates"
     st.markdown(text)
@@ -247,8 +251,8 @@ def _box_numbers(view: View, r: np.ndarray, c: np.ndarray) -> None:
     inside = np.ix_(r, c)
     st.markdown(f"#### {words.count(len(r), 'sound clusters')} × {words.count(len(c), 'picture clusters')}")
     st.markdown(
-        f"**{words.count(table.counts[inside].sum())}**, expected {table.expected()[inside].sum():,.1f}"
-        f" · {table.share()[inside].sum():.1f} % of MI"
+        f"**{words.count(table.counts[inside].sum())}**, expected {words.number(table.expected()[inside].sum(), 1)}"
+        f" · {words.number(table.share()[inside].sum(), 1)} % of MI"
     )
 
 

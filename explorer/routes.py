@@ -28,7 +28,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from curation.atomic import write_json
 from curation.errors import ConcordError, MediaError, NotAllowedError
 from curation.home import cache_folder, check_allowed, open_allowed
 from curation.media.sandbox import Sandbox
@@ -92,11 +91,6 @@ def strip_url(ws: Workspace, clip_id: str) -> str:
     return _url("strip", ws=ws.path, clip=clip_id)
 
 
-def strip_json_url(ws: Workspace, clip_id: str) -> str:
-    """Address of the numbers of that strip: bands, times_s, loudness_db, motion."""
-    return _url("strip.json", ws=ws.path, clip=clip_id)
-
-
 def preview_still_url(path: str | os.PathLike[str]) -> str:
     """Address of a picture from the middle of a file that belongs to no workspace."""
     return _url("preview", kind="still", path=path)
@@ -158,9 +152,7 @@ class Cutter:
             payload |= {"start_s": span.start_s, "end_s": min(span.end_s, span.start_s + PROXY_MAX_S)}
         if kind is PROXY:
             payload["height"] = PROXY_HEIGHT_PX
-        found = self.call(kind.task, payload)
-        if kind is STRIP:
-            write_json(out.with_suffix(".json"), found)
+        self.call(kind.task, payload)
 
 
 CUTTER = Cutter()
@@ -264,8 +256,9 @@ def _duration_s(path: str, stamp: str) -> float:
 
 
 def _workspace_folder(workspace: Workspace, kind: Kind) -> BoundedFolder:
+    """Where a workspace's files are kept: in it, else (read-only, or a link leads away) in the person's own home."""
     folder = workspace.path / "media" / kind.folder
-    if not os.access(workspace.path, os.W_OK):
+    if not os.access(workspace.path, os.W_OK) or os.path.realpath(folder) != str(folder):
         digest = hashlib.blake2b(os.fsencode(workspace.path), digest_size=8).hexdigest()
         folder = cache_folder("workspaces") / digest / kind.folder
     return CUTTER.folder(folder, CACHE_BYTES[kind.folder])
@@ -299,16 +292,6 @@ def _clip_route(kind: Kind) -> Handler:
         return _file(await _cut(kind, span, _workspace_folder(workspace, kind)), kind.content_type)
 
     return handler
-
-
-async def _strip_json(_request: Request, parameters: dict[str, str]) -> Response:
-    workspace, span = await run_in_threadpool(_clip_span, parameters.get("ws", ""), parameters.get("clip", ""))
-    picture = await _cut(STRIP, span, _workspace_folder(workspace, STRIP))
-    numbers = picture.with_suffix(".json")
-    if not numbers.is_file():  # swept away alone: drawn again
-        picture.unlink(missing_ok=True)
-        picture = await _cut(STRIP, span, _workspace_folder(workspace, STRIP))
-    return _file(picture.with_suffix(".json"), "application/json")
 
 
 async def _preview(_request: Request, parameters: dict[str, str]) -> Response:
@@ -351,6 +334,5 @@ ROUTES: list[BaseRoute] = [
     _route("still", _clip_route(STILL)),
     _route("proxy", _clip_route(PROXY)),
     _route("strip", _clip_route(STRIP)),
-    _route("strip.json", _strip_json),
     _route("preview", _preview),
 ]

@@ -11,7 +11,7 @@ from curation import jobs
 from curation.workspace import Workspace
 from explorer import charts, data, figures, measures
 from explorer.clip_panel import open_in_clips
-from explorer.state import param, set_params
+from explorer.state import param, set_params, whole_number
 from explorer.views import selection as views
 from explorer.views import words
 
@@ -58,11 +58,21 @@ def draw(ws: Workspace, run: str) -> None:
 def _top(info: dict[str, Any]) -> int:
     """How many of the picks are looked at: `n` in the address, else all."""
     size = int(info["clips"])
-    wanted = param("n")
-    return min(size, max(1, int(wanted))) if wanted.isdigit() and info["method"] in views.PREFIX_METHODS else size
+    wanted = whole_number(param("n"))
+    if wanted is None or not 1 <= wanted < size or info["method"] not in views.PREFIX_METHODS:
+        set_params(n=None)
+        return size
+    return wanted
 
 
 def _stale_hint(ws: Workspace, info: dict[str, Any]) -> None:
+    if info["why"] == data.OTHER_CLIPS:
+        st.warning(
+            "This run was made of another list of clips. Shown are those of its clips that are still there; run again "
+            "to choose among the clips as they are now.",
+            icon=":material/sync_problem:",
+        )
+        return
     now = {name: ws.fingerprint(f"clusterings/{name}") for name in info.get("clusterings", {})}
     changed = views.changed_inputs(info.get("clusterings", {}), now)
     if changed:
@@ -85,7 +95,7 @@ def _numbers(ws: Workspace, run: str, info: dict[str, Any], top: int) -> None:
         ("Clips", f"{top:,}", f"{words.hours(hours)} · {share} of {words.count(info['candidates'], 'candidates')}", ""),
         (
             "Mutual information", words.nats(at["objective"]),
-            f"permuted sounds {at['permuted']:.2f} · random {at['random']:.2f} (same size)",
+            f"permuted sounds {words.number(at['permuted'])} · random {words.number(at['random'])} (same size)",
             "Mean over the pairs of clusterings, nats (plug-in estimate).",
         ),
         (
@@ -184,7 +194,7 @@ def draw_runs(ws: Workspace, run: str) -> None:
             "clips": [info["clips"] for info in found.values()],
             "mi": [info["objective"] for info in found.values()],
             "beyond": [_beyond(info) for info in found.values()],
-            "state": ["clusters changed since" if info["stale"] else "" for info in found.values()],
+            "state": [info["why"] for info in found.values()],
         }
     )
 
@@ -199,7 +209,7 @@ def draw_runs(ws: Workspace, run: str) -> None:
     st.subheader("Runs", anchor=False)
     st.caption("Mark one to show it on every page, two to compare them.")
     st.dataframe(
-        frame,
+        frame.style.format({"mi": words.number, "beyond": words.signed}),
         key="run.list",
         hide_index=True,
         on_select=keep,
@@ -210,14 +220,16 @@ def draw_runs(ws: Workspace, run: str) -> None:
             "method": "Method",
             "budget": "Budget",
             "clips": st.column_config.NumberColumn("Clips", format="localized"),
-            "mi": st.column_config.NumberColumn("MI, nats", format="%.2f"),
-            "beyond": st.column_config.NumberColumn("Beyond permuted, nats", format="%+.2f"),
+            "mi": st.column_config.NumberColumn("MI, nats"),
+            "beyond": st.column_config.NumberColumn("Beyond permuted, nats"),
             "state": "State",
         },
     )
     other = param("with")
     if other in found and other != run:
         _compare(ws, run, other)
+    elif other:
+        set_params(**{"with": None})
 
 
 def _beyond(info: dict[str, Any]) -> float:

@@ -12,7 +12,8 @@ from curation.errors import ConcordError
 from curation.workspace import Workspace
 from explorer import data, jobs_panel, recent, state
 from explorer.navigation import PageInfo, draw_links
-from explorer.views.overview import selection_label
+from explorer.views import words
+from explorer.views.overview import selection_labels
 
 _WORKSPACE_WIDGET = "sidebar.workspace"
 _RUN_WIDGET = "sidebar.run"
@@ -81,17 +82,24 @@ def _run_picker(workspace: Workspace) -> None:
     # answer to an old one is not taken.
     key = f"{_RUN_WIDGET}.{hash(tuple(selections))}"
     current = state.current_selection(workspace)
+    wanted = state.param("run")
+    if wanted not in selections:
+        state.set_params(run=None)
     if not jobs_panel.is_running(workspace):
         state.set_params(run=current)  # a copied link shows this run, also when there is a newer one
     st.session_state[key] = current
+    labels = selection_labels(selections)
     st.selectbox(
         "Selection shown",
         list(selections),
-        format_func=lambda name: selection_label(name, selections[name]),
+        format_func=lambda name: labels.get(name, name),
         key=key,
+        help=f"Its name: {words.literal(current or '')}",
         on_change=_show_chosen,
         args=(workspace, tuple(selections), key),
     )
+    if wanted and wanted not in selections:
+        st.caption("The selection in the address is not in this workspace; this one is shown instead.")
 
 
 def _show_chosen(workspace: Workspace, offered: tuple[str, ...], key: str) -> None:

@@ -13,6 +13,7 @@ import streamlit as st
 
 from curation import jobs
 from curation.errors import ConcordError
+from curation.export import default_selection
 from curation.home import open_allowed
 from curation.workspace import Workspace
 from explorer import data, recent
@@ -35,6 +36,12 @@ def param(name: str, default: str = "") -> str:
     """A parameter of the address, or `default`."""
     value = st.query_params.get(name)
     return default if value is None else str(value)
+
+
+def whole_number(text: str) -> int | None:
+    """A whole number of at most nine digits, as the address may carry it; None for anything else."""
+    digits = text.removeprefix("-")
+    return int(text) if digits.isascii() and digits.isdecimal() and len(digits) <= 9 else None
 
 
 def set_params(**values: object) -> None:
@@ -109,11 +116,14 @@ def require_workspace(needs: Needs | None = None) -> Workspace:
 
 
 def current_selection(workspace: Workspace) -> str | None:
-    """Name of the selection that every page shows: `run` in the address, else the newest; None when there is none."""
+    """Name of the selection that every page shows; None when there is none.
+
+    `run` in the address; else the one that the last run meant, also where that was found done; else the newest.
+    """
     names = list(data.selections(workspace))
-    wanted = param("run")
-    if wanted in names:
-        return wanted
+    for wanted in (param("run"), default_selection(workspace)):
+        if wanted in names:
+            return wanted
     return names[0] if names else None
 
 

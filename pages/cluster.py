@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from explorer import cluster_panel, data
+from explorer.layout import split
 from explorer.state import current_selection, require_workspace
 
 workspace = require_workspace("clips")
@@ -12,7 +13,7 @@ made = bool(data.clusterings(workspace))
 if not made:
     workspace = require_workspace("features")
 st.title("Cluster")
-left, right = st.columns([1, 1.9], gap="large")
+left, right = split([1.4, 1.6])
 with left:
     chosen = cluster_panel.draw_table(workspace) if made else None
     with st.expander("Change the counts", icon=":material/tune:", expanded=not made):

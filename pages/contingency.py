@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from explorer import pair_panel
+from explorer.layout import split
 from explorer.state import current_selection, empty_state, require_workspace
 
 workspace = require_workspace("clusterings")
@@ -13,7 +14,7 @@ if not pair_panel.has_pair(workspace):
 header = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
 header.title("Contingency", width="content")
 view = pair_panel.choose_view(header, workspace, current_selection(workspace))
-left, right = st.columns([3, 2], gap="large")
+left, right = split([3, 2], "pair")
 with left:
     pair_panel.draw_heatmap(view)
     pair_panel.draw_folded(view)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from explorer import run_panel, run_settings
+from explorer.layout import split
 from explorer.state import current_selection, require_workspace
 
 workspace = require_workspace("clusterings")
 st.title("Selection")
-settings, results = st.columns([1, 2.4], gap="large")
+settings, results = split([1, 2.4])
 with settings, st.container(border=True):
     run_settings.draw(workspace)
 with results:

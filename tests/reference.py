@@ -218,3 +218,103 @@ def lloyd(x: np.ndarray, centroids: np.ndarray, rounds: int) -> tuple[np.ndarray
         centroids = np.array([x[label == c].mean(0) for c in range(len(centroids))])
     label = np.array([int(np.argmin(((row - centroids) ** 2).sum(1))) for row in x])
     return label, centroids
+
+
+def _value(i: int, codes: Any, pairs: Any, weights: Any, joint: Any, single: Any) -> Decimal:
+    """Gain of a clip without the part that all clips share, to 40 digits."""
+    total = Decimal(0)
+    for (a, b), w in zip(pairs, weights):
+        ca, cb = codes[i, a], codes[i, b]
+        total += Decimal(w) * (g(joint[a, b, ca, cb]) - g(single[a, ca]) - g(single[b, cb]))
+    return total.quantize(Decimal("1e-40"))
+
+
+def greedy(codes: np.ndarray, pairs: Any, weights: Any, *, budget: int, seed: int, lazy: bool = False) -> list[int]:
+    """Greedy order, ties to the smaller hash of the row; `lazy` = CELF, which looks again only at the best stale gain.
+
+    CELF equals greedy where gains never rise; n MI is not submodular, so here it can differ.
+    """
+    joint: Counter[Any] = Counter()
+    single: Counter[Any] = Counter()
+    order: list[int] = []
+    key = key_of(seed, 7)
+
+    def rank(i: int) -> tuple[Decimal, int]:
+        return -_value(i, codes, pairs, weights, joint, single), hashed(key, i)
+
+    waiting = [(*rank(i), i, 0) for i in range(len(codes))]
+    while len(order) < budget:
+        if lazy:
+            best = min(waiting)
+            while best[3] < len(order):
+                waiting[waiting.index(best)] = (*rank(best[2]), best[2], len(order))
+                best = min(waiting)
+        else:
+            best = min((*rank(i), i, 0) for _, _, i, _ in waiting)
+        i = best[2]
+        waiting = [item for item in waiting if item[2] != i]
+        order.append(i)
+        for a, b in pairs:
+            joint[a, b, codes[i, a], codes[i, b]] += 1
+        for d in range(codes.shape[1]):
+            single[d, codes[i, d]] += 1
+    return order
+
+
+def ratio_scores(
+    codes: np.ndarray, pairs: Any, weights: Any, alpha: float, group: Any = None, duplicate: Any = None
+) -> list[float]:
+    """Smoothed pointwise mutual information of every clip, counted afresh for each one without its own source, without
+    its own duplicates, and with one clip of every duplicate group.
+    """
+    n = len(codes)
+    counted = [duplicate is None or duplicate[i] < 0 or i == list(duplicate).index(duplicate[i]) for i in range(n)]
+    scores = []
+    for i in range(n):
+        others = [j for j in range(n) if counted[j]]
+        if group is not None:
+            others = [j for j in others if group[j] != group[i]]
+            if duplicate is not None and duplicate[i] >= 0:
+                others = [j for j in others if duplicate[j] != duplicate[i]]
+        score = 0.0
+        for (a, b), w in zip(pairs, weights):
+            n_a = sum(codes[j, a] == codes[i, a] for j in others)
+            n_b = sum(codes[j, b] == codes[i, b] for j in others)
+            n_ab = sum(codes[j, a] == codes[i, a] and codes[j, b] == codes[i, b] for j in others)
+            expected = n_a * n_b / len(others) if others else 0.0
+            score += w * math.log((n_ab + alpha) / (expected + alpha))
+        scores.append(score)
+    return scores
+
+
+def mixture_scores(
+    codes: np.ndarray,
+    pairs: Any,
+    weights: Any,
+    *,
+    wanted: float,
+    tempering: float,
+    rounds: int,
+    own: bool,
+    alpha: float,
+) -> np.ndarray:
+    """EM of the two-part mixture with whole tables and floats."""
+    scores = np.array(ratio_scores(codes, pairs, weights, alpha))
+    for _ in range(rounds):
+        x = tempering * len(pairs) * scores
+        low, high = x.min() - 60, x.max() + 60
+        for _ in range(200):
+            c = (low + high) / 2
+            low, high = (c, high) if (1 / (1 + np.exp(c - x))).sum() > wanted else (low, c)
+        r = 1 / (1 + np.exp(c - x))
+        q = 1 - r if own else np.ones(len(x))
+        scores = np.zeros(len(x))
+        for (a, b), w in zip(pairs, weights):
+            shape = (codes[:, a].max() + 1, codes[:, b].max() + 1)
+            joint, qa, qb = np.zeros(shape), np.zeros(shape[0]), np.zeros(shape[1])
+            np.add.at(joint, (codes[:, a], codes[:, b]), r)
+            np.add.at(qa, codes[:, a], q)
+            np.add.at(qb, codes[:, b], q)
+            expected = np.outer(qa, qb) / q.sum() ** 2 * r.sum()
+            scores += w * np.log((joint + alpha) / (expected + alpha))[codes[:, a], codes[:, b]]
+    return scores

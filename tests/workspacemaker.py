@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from curation.atomic import write_array, write_json
 from curation.records import CLIPS, FILTERED, PICKS, SEGMENTED, VIDEOS, clip_id, empty_row, video_id
-from curation.workspace import Workspace
+from curation.workspace import CLIPS_FINGERPRINT, Workspace
 
 AUDIO_LAYERS = ("logmel", "mfcc", "shape")
 VISUAL_LAYERS = ("colour", "gradient", "motion")
@@ -132,6 +132,7 @@ def make_workspace(
             write_array(folder / layer / "part-000000.npy", values.astype(np.float16))
         write_array(folder / "valid.npy", np.ones(n_clips, bool))
         info = {
+            CLIPS_FINGERPRINT: "s",
             "modality": modality,
             "layers": dict.fromkeys(layers, 8),
             "clips": n_clips,
@@ -142,7 +143,8 @@ def make_workspace(
         xy = np.stack([centres[0][kind][:, 0], centres[0][kind][:, 1]], 1) + rng.normal(size=(n_clips, 2)) * 0.3
         folder = workspace.partial_folder(f"projections/{modality}", "p")
         write_array(folder / "xy.npy", xy.astype(np.float32))
-        workspace.commit_folder(f"projections/{modality}", folder, "p", {"method": "pca", "clips": n_clips})
+        info = {CLIPS_FINGERPRINT: "s", "method": "pca", "clips": n_clips}
+        workspace.commit_folder(f"projections/{modality}", folder, "p", info)
     if upto == "features":
         return workspace
     for extractor, modality, layers, kind in (
@@ -162,6 +164,7 @@ def make_workspace(
             for name, array in arrays.items():
                 write_array(folder / f"{name}.npy", array)
             facts = {
+                CLIPS_FINGERPRINT: "s",
                 "modality": modality,
                 "extractor": extractor,
                 "layer": layer,
@@ -197,6 +200,7 @@ def make_workspace(
         f"picture.{name}": "visual" for name in VISUAL_LAYERS
     }
     facts = {
+        CLIPS_FINGERPRINT: "s",
         "method": "batch-greedy",
         "budget": "0.2",
         "pairing": "bipartite",

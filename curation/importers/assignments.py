@@ -14,7 +14,7 @@ from curation.errors import InputError, SettingError
 from curation.importers.clips import Placement, place_rows
 from curation.importers.readers import check_identifier, load_npy
 from curation.locks import writer_lock
-from curation.workspace import Workspace, fingerprint_of
+from curation.workspace import CLIPS_FINGERPRINT, Workspace, fingerprint_of
 
 MODALITIES = ("audio", "visual")
 CLUSTERS_MAX = 100_000  # a table of counts has the product of two such numbers of cells
@@ -136,6 +136,7 @@ def _write(
     folder = workspace.partial_folder(key, fingerprint)
     write_array(folder / "assignments.npy", assignments)
     write_array(folder / "sizes.npy", sizes)
+    facts = {CLIPS_FINGERPRINT: workspace.fingerprint("clips"), **facts}
     write_json(folder / "params.json", facts)
     workspace.commit_folder(key, folder, fingerprint, facts)
     return notices

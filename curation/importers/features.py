@@ -23,7 +23,7 @@ from curation.importers.readers import as_text, check_identifier, file_digest, l
 from curation.locks import writer_lock
 from curation.progress import Progress
 from curation.records import FAILURES
-from curation.workspace import Workspace, fingerprint_of
+from curation.workspace import CLIPS_FINGERPRINT, Workspace, fingerprint_of
 
 ROWS_PER_PART = 65_536
 SINGLE_LAYER = "features"  # the layer's name when one array is all there is
@@ -199,6 +199,7 @@ def _write(
         pq.write_table(failures, temporary)
     info = {
         "origin": "imported",
+        CLIPS_FINGERPRINT: workspace.fingerprint("clips"),
         "modality": modality,
         "layers": {layer: int(array.shape[1]) for layer, array in arrays.items()},
         "clips": len(valid),

@@ -30,18 +30,18 @@ from curation.kernels.greedy_plan import (
     STOPPED,
     TAIL,
     USED_US,
-    Limits,
     Plan,
     Pool,
     Run,
     Tables,
-    make_limits,
     make_pool,
     make_run,
     make_tables,
     packed_pool,
+    plan_limits,
 )
 from curation.kernels.information import pair_information
+from curation.kernels.quotas import Limits
 
 _BLOCK = 256  # clips scored together: their codes stay in the first-level cache
 _SMALL = 64  # up to here the best s are kept by insertion, above by sorting
@@ -211,15 +211,22 @@ def _block_clip(pool: Pool, clip: int) -> None:
 
 
 @compiled()
-def _note_group(pool: Pool, limits: Limits, state: np.ndarray, clip: int) -> None:
-    """A clip of a group was picked; where the group is full now, the rest of it leaves the pool."""
-    g = limits.group[clip]
-    limits.group_left[g] -= 1
-    limits.group_alive[g] -= 1
-    if limits.group_left[g] == 0:
-        state[REMAINING] -= limits.group_alive[g]
-        for k in range(limits.group_start[g], limits.group_start[g + 1]):
-            _block_clip(pool, limits.member[k])
+def _note_picked(pool: Pool, limits: Limits, state: np.ndarray, clip: int) -> None:
+    """A clip was picked; where one of its labels is full now, all clips of that label leave the pool."""
+    limits.alive[clip] = 0
+    for f in range(len(limits.offset) - 1):
+        own = limits.label[f, clip]
+        if own < 0:
+            continue
+        at = limits.offset[f] + own
+        limits.left[at] -= 1
+        if limits.left[at] == 0:
+            for k in range(limits.start[at], limits.start[at + 1]):
+                other = limits.member[k]
+                if limits.alive[other]:
+                    limits.alive[other] = 0
+                    state[REMAINING] -= 1
+                    _block_clip(pool, other)
 
 
 @compiled()
@@ -235,8 +242,8 @@ def include_clips(
         run.state[REMAINING] -= 1
         if len(limits.duration_us) > 0:
             run.state[USED_US] += limits.duration_us[clip]
-        if len(limits.group) > 0:
-            _note_group(pool, limits, run.state, clip)
+        if len(limits.alive) > 0:
+            _note_picked(pool, limits, run.state, clip)
     run.state[N_PICKED] = len(clips)
     _count(rows, layout, tables, clips, np.empty((rows.codes.shape[1], _BLOCK + 8), np.uint64))
 
@@ -248,14 +255,14 @@ def _pick_best(
 ) -> None:  # fmt: skip
     """Pick the best `take` of a batch, as far as the constraints allow; `picked` uint8 says which."""
     state = run.state
-    grouped, timed = len(limits.group) > 0, len(limits.duration_us) > 0
+    limited, timed = len(limits.alive) > 0, len(limits.duration_us) > 0
     start = state[N_PICKED]
     n = start
     for j in best:
         if n == start + take:
             break
         i = clip[j]
-        if grouped and limits.group_left[limits.group[i]] == 0:
+        if limited and not limits.alive[i]:
             continue
         if timed:
             if state[USED_US] + limits.duration_us[i] > limits.limit_us:
@@ -266,8 +273,8 @@ def _pick_best(
         run.gain[n] = gains[j] * unit + g_n
         picked[j] = 1
         n += 1
-        if grouped:
-            _note_group(pool, limits, state, i)
+        if limited:
+            _note_picked(pool, limits, state, i)
     state[N_PICKED] = n
     state[REMAINING] -= n - start
 
@@ -284,7 +291,7 @@ def _put_back(
         i = clip[j]
         if len(run.scores) > 0:
             run.scores[i] = gains[j] * unit + g_n
-        if len(limits.group) > 0 and limits.group_left[limits.group[i]] == 0:
+        if len(limits.alive) > 0 and not limits.alive[i]:
             continue
         if len(pool.ring) > 0:
             pool.ring[run.state[TAIL]] = i
@@ -321,7 +328,7 @@ def _run_batches(
                 return PACK
             _draw(pool, hashed(key, state[BATCH]), universe, b, place, clip)
         _score(rows, layout, tables, clip, b, codes, gains)
-        best = best_buffer[: b if len(limits.group) > 0 else take]
+        best = best_buffer[: b if len(limits.alive) > 0 else take]
         _best(gains, b, len(best), best)
         before, unit = state[N_PICKED], tables.gain_unit
         g_n = tables.g[before] * tables.unit
@@ -342,7 +349,7 @@ class BatchGreedy:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.tables = make_tables(plan)
-        self.pool, self.limits, self.run = make_pool(plan), make_limits(plan), make_run(plan)
+        self.pool, self.limits, self.run = make_pool(plan), plan_limits(plan), make_run(plan)
         self._key = np.uint64(stream_key(plan.seed, STREAM_BATCHES))
         if len(plan.included):
             include_clips(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from curation.kernels.draws import GOLDEN_INT, MASK, MULTIPLIERS, STREAM_BATCHES, mix_int, stream_key
-from curation.kernels.greedy_plan import Plan, make_limits, make_pool, make_tables
+from curation.kernels.greedy_plan import Plan, make_pool, make_tables, plan_limits
 from curation.kernels.information import pair_information
 
 
@@ -82,7 +82,7 @@ class BatchGreedyTorch:
 
     def _start_pool(self) -> None:
         plan, n = self.plan, len(self.plan.rows.codes)
-        pool, limits = make_pool(plan), make_limits(plan)
+        pool, limits = make_pool(plan), plan_limits(plan)
         self._limits = limits
         taken = np.zeros(n, bool)
         taken[plan.excluded] = True
@@ -246,8 +246,8 @@ class BatchGreedyTorch:
     def _put_back(self, clip: torch.Tensor, place: torch.Tensor, nats: torch.Tensor) -> None:
         if len(self._scores):
             self._scores[clip] = nats
-        if len(self._limits.group) and len(clip):
-            alive = self._put(self._limits.group_left[self._limits.group[clip.cpu().numpy()]] > 0)
+        if len(self._limits.alive) and len(clip):
+            alive = self._put(self._limits.alive[clip.cpu().numpy()] > 0)
             clip, place = clip[alive], place[alive]
         if self._ring is not None:
             self._ring_at(self._waiting, len(clip), put=clip)
@@ -257,7 +257,7 @@ class BatchGreedyTorch:
 
     @property
     def _constrained(self) -> bool:
-        return len(self._limits.group) > 0 or len(self._limits.duration_us) > 0
+        return len(self._limits.alive) > 0 or len(self._limits.duration_us) > 0
 
     def _allowed(self, clip: torch.Tensor, best: torch.Tensor, take: int) -> torch.Tensor:
         """Places in the batch of the best `take` clips that the constraints allow (walked on the host)."""
@@ -268,7 +268,7 @@ class BatchGreedyTorch:
             if len(places) == take:
                 break
             i = int(clips[j])
-            if len(limits.group) and limits.group_left[limits.group[i]] == 0:
+            if len(limits.alive) and not limits.alive[i]:
                 continue
             if len(limits.duration_us) and self._used_us + int(limits.duration_us[i]) > limits.limit_us:
                 self._stopped = True
@@ -278,18 +278,25 @@ class BatchGreedyTorch:
         return torch.tensor(places, dtype=torch.int64, device=self.device)
 
     def _spend(self, clip: int) -> None:
-        """Charge one picked clip to its group and to the hours; a full group leaves the pool."""
+        """Charge one picked clip to its labels and to the hours; the clips of a full label leave the pool."""
         limits = self._limits
         if len(limits.duration_us):
             self._used_us += int(limits.duration_us[clip])
-        if not len(limits.group):
+        if not len(limits.alive):
             return
-        g = int(limits.group[clip])
-        limits.group_left[g] -= 1
-        limits.group_alive[g] -= 1
-        if limits.group_left[g] == 0:
-            self._remaining -= int(limits.group_alive[g])
-            self._block(self._put(limits.member[limits.group_start[g] : limits.group_start[g + 1]].astype(np.int64)))
+        limits.alive[clip] = 0
+        for f in range(len(limits.offset) - 1):
+            own = int(limits.label[f, clip])
+            if own < 0:
+                continue
+            at = int(limits.offset[f]) + own
+            limits.left[at] -= 1
+            if limits.left[at] == 0:
+                members = limits.member[limits.start[at] : limits.start[at + 1]]
+                members = members[limits.alive[members] > 0]
+                limits.alive[members] = 0
+                self._remaining -= len(members)
+                self._block(self._put(members.astype(np.int64)))
 
     def _block(self, clips: torch.Tensor) -> None:
         """Set the bits of clips, wherever they stand in the universe."""

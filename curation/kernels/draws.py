@@ -26,6 +26,7 @@ _ONE = np.uint64(1)
 
 # What a key is used for: two uses of one seed never share draws.
 STREAM_BATCHES, STREAM_QUEUE, STREAM_RANDOM, STREAM_PERMUTED, STREAM_CONTROL, STREAM_KMEANS = range(1, 7)
+STREAM_TIES, STREAM_SAMPLE, STREAM_MATCHED, STREAM_TRAINING = range(7, 11)
 
 
 def mix_int(z: int) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from curation.kernels.contingency import Layout, Rows, empty_counts
 from curation.kernels.draws import STREAM_QUEUE, shuffle_front, stream_key
 from curation.kernels.information import fixed_gain_table
+from curation.kernels.quotas import Limits, Quotas, family, joined_quotas, make_limits, no_quotas
 
 # Places of `Run.state`
 N_PICKED, BATCH, REMAINING, USED_US, HEAD, TAIL, SCORED, STOPPED = range(8)
@@ -35,6 +36,7 @@ class Plan:
     duration_us: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # (N,)
     limit_us: int = 0
     keep_scores: bool = True  # False saves 8 bytes a clip
+    quotas: Quotas = field(default_factory=no_quotas)  # beside group_max; runs keep the caps, floors are repaired after
 
 
 class Tables(NamedTuple):
@@ -59,18 +61,6 @@ class Pool(NamedTuple):
     universe: np.ndarray  # int32, sorted; empty = all N
     taken: np.ndarray  # uint8, one bit a place of the universe
     ring: np.ndarray  # int32: the queue; empty = redraw
-
-
-class Limits(NamedTuple):
-    """Constraints."""
-
-    group: np.ndarray  # int32 (N,) or empty
-    group_left: np.ndarray  # int64 (G,): clips that may still be taken
-    group_alive: np.ndarray  # int64 (G,): clips that can still be drawn
-    group_start: np.ndarray  # int64 (G + 1,)
-    member: np.ndarray  # int32 (N,): clips sorted by group
-    duration_us: np.ndarray  # int64 (N,) or empty
-    limit_us: int
 
 
 class Run(NamedTuple):
@@ -133,24 +123,17 @@ def packed_pool(pool: Pool, n_rows: int) -> Pool:
     return Pool(universe=universe, taken=np.zeros((len(universe) + 7) // 8, np.uint8), ring=pool.ring)
 
 
-def make_limits(plan: Plan) -> Limits:
-    """Constraints in the form the kernel reads; groups as lists of their members."""
-    empty = np.zeros(0, np.int64)
+def plan_quotas(plan: Plan) -> Quotas:
+    """All quotas of a plan: at most `group_max` of a group, and the others."""
     if not len(plan.group):
-        return Limits(
-            empty.astype(np.int32), empty, empty, empty, empty.astype(np.int32), plan.duration_us, plan.limit_us
-        )
-    sizes = np.bincount(plan.group)
-    alive = sizes - np.bincount(plan.group[plan.excluded], minlength=len(sizes))
-    return Limits(
-        group=plan.group.astype(np.int32),
-        group_left=np.full(len(sizes), plan.group_max, np.int64),
-        group_alive=alive.astype(np.int64),
-        group_start=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        member=np.argsort(plan.group, kind="stable").astype(np.int32),
-        duration_us=plan.duration_us,
-        limit_us=plan.limit_us,
-    )
+        return plan.quotas
+    groups = family(plan.group, np.full(int(plan.group.max()) + 1, plan.group_max))
+    return joined_quotas([groups, plan.quotas])
+
+
+def plan_limits(plan: Plan) -> Limits:
+    """The caps and the hours of a plan, unspent."""
+    return make_limits(plan_quotas(plan), len(plan.rows.codes), plan.excluded, plan.duration_us, plan.limit_us)
 
 
 def make_run(plan: Plan) -> Run:

@@ -12,7 +12,7 @@ from curation.clustering import auto_n_clusters, cluster
 from curation.config import Config
 from curation.errors import MissingArtefactError, SettingError
 from curation.stage import Part, Report, Stage, StageContext, Target, Work
-from curation.workspace import Workspace
+from curation.workspace import CLIPS_FINGERPRINT, Workspace
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class ClusterStage(Stage):
                 f"clusterings/{info.name}",
                 self.fingerprint(
                     common | {"layer": info.layer, "n_clusters": counts[info.name]},
-                    [workspace.require(f"features/{info.extractor}", "features").fingerprint],
+                    [workspace.require_fitting(f"features/{info.extractor}", "features").fingerprint],
                 ),
             )
             for info in layers
@@ -102,6 +102,7 @@ class ClusterWork(Work):
         }.items():
             write_array(folder / f"{name}.npy", np.asarray(array))
         facts: dict[str, Any] = {
+            CLIPS_FINGERPRINT: workspace.require(f"features/{info.extractor}", "features").info.get(CLIPS_FINGERPRINT),
             "modality": info.modality,
             "extractor": info.extractor,
             "layer": info.layer,
@@ -141,7 +142,7 @@ def chosen_layers(workspace: Workspace, wanted: str, setting: str) -> list[Layer
             f"{workspace.name} has no features yet.",
             hint=f"Make them with: python -m curation features {workspace.path}",
         )
-    names = [name for name in wanted.split(",") if name]
+    names = [name.strip() for name in wanted.split(",") if name.strip()]
     known = {info.name for info in layers}
     for name in names:
         if name not in known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from curation.extractors import registry
 from curation.media.sandbox import Sandbox
 from curation.records import FAILURES, real_path
 from curation.stage import Part, Report, Stage, StageContext, Target, Work
-from curation.workspace import Workspace
+from curation.workspace import CLIPS_FINGERPRINT, Workspace, fingerprint_of
 
 ROWS_PER_PART = 1024
 CLIPS_PER_TASK = 24  # a long film is spread over the workers
@@ -57,7 +58,9 @@ class FeaturesWork(Work):
             name: context.workspace.partial_folder(target.key, f"notes-{target.fingerprint}")
             for name, target in self._extractors.items()
         }
+        self._clips_fingerprint = context.workspace.require("clips", "segment").fingerprint
         self._clips = context.workspace.table("clips").to_pylist()
+        self._known = KnownFeatures(context.workspace, list(self._extractors))
         self._paths = _paths(context.workspace)
         starts = range(0, len(self._clips), ROWS_PER_PART)
         self.parts = [
@@ -82,8 +85,11 @@ class FeaturesWork(Work):
         }
         valid = {name: np.zeros(last - first, bool) for name in self._extractors}
         failures: list[dict[str, Any]] = []
-        payloads = self._payloads(first, last)
-        for outcome in self._workers().imap("features", payloads):
+        known = self._known.copy_into(arrays, [clip["clip_id"] for clip in self._clips[first:last]])
+        for name in valid:
+            valid[name] |= known
+        self._context.progress.advance(int(known.sum()), finished_before=True)
+        for outcome in self._workers().imap("features", self._payloads(first + np.flatnonzero(~known))):
             self._context.progress.check_cancelled()
             rows = outcome.payload["_rows"]
             at = np.asarray(rows) - first
@@ -117,10 +123,13 @@ class FeaturesWork(Work):
                     hint="Look at the files' reasons, or choose other extractors (features.extractors).",
                 )
             write_array(folder / "valid.npy", valid)
+            write_array(folder / "clip_keys.npy", clip_keys([clip["clip_id"] for clip in self._clips]))
             with replacing(folder / "failures.parquet") as temporary:
                 pq.write_table(pa.Table.from_pylist(failures, FAILURES), temporary)
             extractor = registry.get(name)
             info: dict[str, Any] = {
+                CLIPS_FINGERPRINT: self._clips_fingerprint,
+                "extractor": fingerprint_of(extractor.fingerprint()),
                 "modality": extractor.modality,
                 "layers": {layer.name: layer.dim for layer in extractor.layers},
                 "clips": len(valid),
@@ -133,9 +142,9 @@ class FeaturesWork(Work):
         report.facts = {"clips": len(self._clips), "with_all_features": int(all_valid.sum())}
         return report
 
-    def _payloads(self, first: int, last: int) -> list[dict[str, Any]]:
+    def _payloads(self, wanted: np.ndarray) -> list[dict[str, Any]]:
         by_video: dict[str, list[int]] = {}
-        for row in range(first, last):
+        for row in wanted.tolist():
             by_video.setdefault(self._clips[row]["video_id"], []).append(row)
         limit_s = self._context.config.features.time_limit_s
         payloads = []
@@ -183,6 +192,49 @@ class FeaturesWork(Work):
 
     def _valid_file(self, name: str, part: Part) -> Path:
         return self._notes[name] / f"valid-{part.index:06d}.npy"
+
+
+class KnownFeatures:
+    """Features of an earlier table of clips, by clip id: a clip that is still there is not measured again.
+
+    Used only where all the extractors of this run made them with the same version, settings and weights.
+    """
+
+    def __init__(self, workspace: Workspace, extractors: list[str]) -> None:
+        self._workspace = workspace
+        self._extractors = extractors if all(_same_extractor(workspace, name) for name in extractors) else []
+        self._keys = {name: np.asarray(workspace.array(f"features/{name}", "clip_keys")) for name in self._extractors}
+        self._sorted = {name: np.argsort(keys, kind="stable") for name, keys in self._keys.items()}
+
+    def copy_into(self, arrays: dict[str, np.ndarray], clip_ids: list[str]) -> np.ndarray:
+        """Fill the rows of `arrays` known to all extractors; bool (n,) says which. Failed ones are tried anew."""
+        known = np.full(len(clip_ids), bool(self._extractors))
+        wanted = clip_keys(clip_ids)
+        old_rows = {}
+        for name in self._extractors:
+            keys, order = self._keys[name], self._sorted[name]
+            place = np.searchsorted(keys, wanted, sorter=order).clip(max=len(keys) - 1)
+            old_rows[name] = order[place]
+            valid = np.asarray(self._workspace.array(f"features/{name}", "valid"))
+            known &= (keys[old_rows[name]] == wanted) & valid[old_rows[name]]
+        if known.any():
+            for key, array in arrays.items():
+                name, _, layer = key.partition("/")
+                array[known] = self._workspace.features(name, layer, old_rows[name][known])
+        return known
+
+
+def clip_keys(clip_ids: list[str]) -> np.ndarray:
+    """uint64 (n,): the first eight bytes of a hash of each clip id."""
+    digests = b"".join(hashlib.blake2b(clip.encode(), digest_size=8).digest() for clip in clip_ids)
+    return np.frombuffer(digests, np.uint64)
+
+
+def _same_extractor(workspace: Workspace, name: str) -> bool:
+    found = workspace.artefact(f"features/{name}")
+    if found is None or found.info.get("extractor") != fingerprint_of(registry.get(name).fingerprint()):
+        return False
+    return (workspace.artefact_path(f"features/{name}") / "clip_keys.npy").is_file() and found.info["clips"] > 0
 
 
 def extractor_names(config: Config) -> list[str]:

@@ -9,7 +9,7 @@ from curation.config import Config
 from curation.errors import MissingArtefactError
 from curation.kernels.plane import principal_plane
 from curation.stage import Part, Report, Stage, StageContext, Target, Work
-from curation.workspace import Workspace
+from curation.workspace import CLIPS_FINGERPRINT, Workspace
 
 MODALITIES = ("audio", "visual")
 
@@ -31,7 +31,7 @@ class ProjectStage(Stage):
                 f"projections/{modality}",
                 self.fingerprint(
                     config.affecting("project"),
-                    [workspace.require(f"features/{n}", "features").fingerprint for n in names],
+                    [workspace.require_fitting(f"features/{n}", "features").fingerprint for n in names],
                 ),
             )
             for modality, names in found.items()
@@ -69,7 +69,9 @@ class ProjectWork(Work):
         xy[rows] = principal_plane(np.concatenate(layers, axis=1), rng)
         folder = workspace.partial_folder(target.key, target.fingerprint)
         write_array(folder / "xy.npy", xy)
-        workspace.commit_folder(target.key, folder, target.fingerprint, {"method": "pca", "clips": len(rows)})
+        made_of = workspace.require(f"features/{names[0]}", "features").info.get(CLIPS_FINGERPRINT)
+        info = {CLIPS_FINGERPRINT: made_of, "method": "pca", "clips": len(rows)}
+        workspace.commit_folder(target.key, folder, target.fingerprint, info)
         self._context.progress.advance()
 
     def finish(self) -> Report:

@@ -20,7 +20,6 @@ from curation.workspace import Workspace
 
 VIDEOS_PER_PART = 64
 SHORT_FACTOR = 1.1  # a video up to this many clip lengths long is one clip, without a search for shots
-_SHOTS = pa.schema([*SEGMENTED, pa.field("duration_s", pa.float64())])
 
 
 class SegmentStage(Stage):
@@ -51,6 +50,7 @@ class SegmentWork(Work):
         self._settings = context.config.segment
         self._folder = context.workspace.partial_folder(target.key, target.fingerprint)
         self._videos = _kept_videos(context.workspace)
+        self._known = _known_shots(context)
         starts = range(0, len(self._videos), VIDEOS_PER_PART)
         self.parts = [
             Part(i, min(VIDEOS_PER_PART, len(self._videos) - start), (start, start + VIDEOS_PER_PART))
@@ -63,10 +63,13 @@ class SegmentWork(Work):
 
     def run(self, part: Part) -> None:
         videos = self._videos[part.payload[0] : part.payload[1]]
-        searched = [video for video in videos if self._needs_shots(video)]
         found: dict[str, dict[str, Any]] = {
-            video["video_id"]: _segmented(video, None, video["duration_s"]) for video in videos
+            video["video_id"]: _segmented(video, None, video["duration_s"])
+            | self._known.get(video["content_id"], {})
+            | {"video_id": video["video_id"]}
+            for video in videos
         }
+        searched = [v for v in videos if self._needs_shots(v) and found[v["video_id"]]["cuts_s"] is None]
         self._context.progress.advance(len(videos) - len(searched))
         if searched:
             for outcome in self._workers().imap("shots", [self._payload(video) for video in searched]):
@@ -76,7 +79,7 @@ class SegmentWork(Work):
                 self._context.progress.advance()
         rows = [found[video["video_id"]] for video in videos]
         with replacing(self._file(part)) as temporary:
-            pq.write_table(pa.Table.from_pylist(rows, _SHOTS), temporary)
+            pq.write_table(pa.Table.from_pylist(rows, SEGMENTED), temporary)
 
     def finish(self) -> Report:
         parts = [pq.read_table(self._file(part)) for part in self.parts]
@@ -94,7 +97,7 @@ class SegmentWork(Work):
             "segmented",
             pa.Table.from_pylist(segmented, SEGMENTED),
             self._target.fingerprint,
-            {"videos": len(segmented)},
+            {"videos": len(segmented), "search": _search_settings(self._context.config)},
         )
         if not clips:
             raise InputError(
@@ -179,8 +182,22 @@ def _kept_videos(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def _segmented(video: dict[str, Any], cuts_s: list[float] | None, duration_s: float, **failure: str) -> dict[str, Any]:
-    row = {"video_id": video["video_id"], "status": "ok", "code": "", "message": "", "n_clips": 0}
-    return row | {"cuts_s": cuts_s, "duration_s": duration_s} | failure
+    row = {"video_id": video["video_id"], "content_id": video["content_id"], "status": "ok", "code": "", "message": ""}
+    return row | {"n_clips": 0} | {"cuts_s": cuts_s, "duration_s": duration_s} | failure
+
+
+def _search_settings(config: Config) -> dict[str, Any]:
+    """What the shots that are found depend on; the layout of clips is made anew each time."""
+    return {"version": SegmentStage.version, "threshold": config.segment.threshold}
+
+
+def _known_shots(context: StageContext) -> dict[str, dict[str, Any]]:
+    """Rows of the last segmentation whose shots were found by the same settings, by content."""
+    found = context.workspace.artefact("segmented")
+    if found is None or found.info.get("search") != _search_settings(context.config):
+        return {}
+    rows = context.workspace.table("segmented").to_pylist()
+    return {row["content_id"]: row for row in rows if row["status"] == "ok" and row["cuts_s"] is not None}
 
 
 def _read_shots(video: dict[str, Any], outcome: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.atomic import replacing, write_array, write_json
+from curation.checks import parse_budget
 from curation.config import Config, SelectConfig
 from curation.errors import InputError, MissingArtefactError, SettingError
+from curation.methods.registry import METHODS
 from curation.records import PICKS
 from curation.selection import Selection, select
 from curation.stage import Part, Report, Stage, StageContext, Target, Work
-from curation.workspace import Workspace, check_name
+from curation.workspace import CLIPS_FINGERPRINT, Workspace, check_name
+
+STEPS_MIN = 10
 
 
 class SelectStage(Stage):
@@ -28,9 +33,18 @@ class SelectStage(Stage):
     def targets(self, workspace: Workspace, config: Config) -> list[Target]:
         names = chosen_clusterings(workspace, config.select.layers)
         inputs = [workspace.require("clips", "segment").fingerprint]
-        inputs += [f"{name}:{workspace.require(f'clusterings/{name}', 'cluster').fingerprint}" for name in names]
+        inputs += [
+            f"{name}:{workspace.require_fitting(f'clusterings/{name}', 'cluster').fingerprint}" for name in names
+        ]
+        if config.select.like:
+            inputs.append(workspace.require(_like_key(workspace, config.select.like), "select").fingerprint)
         fingerprint = self.fingerprint(config.affecting("select"), inputs)
         return [Target(f"selections/{selection_name(config.select, fingerprint)}", fingerprint)]
+
+    def settle(self, workspace: Workspace, targets: list[Target]) -> None:
+        name = targets[0].key.partition("/")[2]
+        if workspace.current_selection != name:
+            workspace.current_selection = name
 
     def plan(self, context: StageContext, targets: list[Target]) -> Work:
         return SelectWork(context, targets[0])
@@ -42,6 +56,7 @@ class SelectWork(Work):
     def __init__(self, context: StageContext, target: Target) -> None:
         self._context = context
         self._target = target
+        self._clips_fingerprint = context.workspace.require("clips", "segment").fingerprint
         self._names = chosen_clusterings(context.workspace, context.config.select.layers)
         self._modalities = [_modality(context.workspace, name) for name in self._names]
         self._assignments, self._rows = assignment_matrix(context.workspace, self._names)
@@ -57,14 +72,22 @@ class SelectWork(Work):
         clips = self._clips.take(pa.array(self._rows))
         durations_s = clips["end_s"].to_numpy() - clips["start_s"].to_numpy()
         _, groups = np.unique(np.asarray(clips["source"].to_pylist(), dtype=object).astype(str), return_inverse=True)
+        _, first, copies = np.unique(
+            np.asarray(clips["clip_id"].to_pylist(), dtype=str), return_index=True, return_inverse=True
+        )
+        taken = taken_of_a_batch(settings, durations_s)
+        needs_features = METHODS[settings.method].needs_features
         self._selection = select(
             self._assignments,
             self._modalities,
             budget=settings.budget,
             method=settings.method,
-            pairing=settings.pairing,
+            options=_pairs_of(settings.options, str),
+            features=self._features() if needs_features else None,
+            like=self._like(),
+            pairing=_listed_pairs(settings.pairs) or settings.pairing,
             batch_size=settings.batch_size,
-            selection_size=settings.selection_size,
+            selection_size=taken,
             refill=settings.refill,
             seed=settings.seed,
             device=self._context.config.resources.device,
@@ -72,8 +95,34 @@ class SelectWork(Work):
             layers=self._names,
             durations_s=durations_s,
             max_per_group=settings.max_per_source or None,
+            duplicate_groups=copies if len(first) < len(self._rows) else None,
+            cluster_floor=_pairs_of(settings.cluster_floor, _number) or None,
+            cluster_cap=_pairs_of(settings.cluster_cap, _number) or None,
             progress=self._context.progress,
         )
+        if taken < settings.selection_size and settings.method == "batch-greedy":
+            self._selection.report["notices"].append(
+                f"{settings.selection_size} clips of each batch would fill the budget in fewer than {STEPS_MIN} "
+                f"batches, and the first has nothing to compare with: {taken} at a time were taken instead."
+            )
+
+    def _features(self) -> list[np.ndarray]:
+        """Features of the candidates, one array a clustering."""
+        workspace, found = self._context.workspace, []
+        for name in self._names:
+            info = workspace.require(f"clusterings/{name}", "cluster").info
+            found.append(workspace.features(info["extractor"], info["layer"], self._rows))
+        return found
+
+    def _like(self) -> np.ndarray | None:
+        """The selection to resemble, as places among the candidates."""
+        name = self._context.config.select.like
+        if not name:
+            return None
+        workspace = self._context.workspace
+        key = _like_key(workspace, name)
+        picked = pq.read_table(workspace.artefact_path(key) / "picks.parquet", columns=["row"])["row"].to_numpy()
+        return np.flatnonzero(np.isin(self._rows, picked))
 
     def finish(self) -> Report:
         found = self._selection
@@ -95,11 +144,13 @@ class SelectWork(Work):
             pq.write_table(picks, temporary, row_group_size=65536)
         with replacing(folder / "curve.parquet") as temporary:
             pq.write_table(pa.table({key: np.asarray(value) for key, value in found.curve.items()}), temporary)
-        scores = np.full(self._clips.num_rows, np.nan)
-        scores[self._rows] = found.scores
-        write_array(folder / "scores.npy", scores)
+        for name, values in {"scores": found.scores, **{f"score_{k}": v for k, v in found.columns.items()}}.items():
+            everywhere = np.full(self._clips.num_rows, np.nan)
+            everywhere[self._rows] = values
+            write_array(folder / f"{name}.npy", everywhere)
         spans = self._clips.take(pa.array(rows))
         facts: dict[str, Any] = {
+            CLIPS_FINGERPRINT: self._clips_fingerprint,
             "method": settings.method,
             "budget": settings.budget,
             "pairing": settings.pairing,
@@ -107,6 +158,8 @@ class SelectWork(Work):
             "batch_size": settings.batch_size,
             "selection_size": settings.selection_size,
             "refill": settings.refill,
+            "options": found.report["options"],
+            "score_columns": sorted(found.columns),
             "clips": len(rows),
             "candidates": len(self._rows),
             "without_value": int(self._clips.num_rows - len(self._rows)),
@@ -132,6 +185,51 @@ class SelectWork(Work):
         )
 
 
+def _pairs_of(text: str, read: Callable[[str], Any]) -> dict[str, Any]:
+    """`a=1,b=2` as a dictionary."""
+    return {key: read(value) for key, _, value in (item.partition("=") for item in text.split(",") if item)}
+
+
+def _like_key(workspace: Workspace, name: str) -> str:
+    """Key of the selection to resemble. MissingArtefactError names those that are there."""
+    key = f"selections/{check_name(name, 'selection')}"
+    there = workspace.keys("selections")
+    if key not in there:
+        raise MissingArtefactError(
+            f"select.like names {name!r}, which is not there.",
+            hint=f"Selections: {', '.join(k.partition('/')[2] for k in there) or 'none yet'}.",
+        )
+    return key
+
+
+def _number(text: str) -> float | int:
+    """A whole number is a number of clips, a decimal one a share."""
+    return int(text) if text.isdigit() else float(text)
+
+
+def _listed_pairs(text: str) -> list[tuple[Any, ...]]:
+    """`a:b=2,c:d=1` as pairs with weights, or without."""
+    found: list[tuple[Any, ...]] = []
+    for item in filter(None, text.split(",")):
+        pair, _, weight = item.partition("=")
+        found.append((*pair.split(":"), *([float(weight)] if weight else [])))
+    return found
+
+
+def taken_of_a_batch(settings: SelectConfig, durations_s: np.ndarray) -> int:
+    """How many clips are taken of a batch: as set, or fewer where the budget would be full in under ten batches.
+
+    The first batch is compared with nothing, so a run of one or two batches would be close to a random draw.
+    """
+    budget = parse_budget(settings.budget)
+    if budget.kind == "hours":
+        mean_s = float(np.nanmean(durations_s)) if np.isfinite(durations_s).any() else 0.0
+        wanted = min(len(durations_s), int(budget.value * 3600 / mean_s)) if mean_s > 0 else len(durations_s)
+    else:
+        wanted = min(len(durations_s), budget.clips(len(durations_s)))
+    return min(settings.selection_size, max(1, wanted // STEPS_MIN))
+
+
 def _hours(durations_s: np.ndarray) -> float | None:
     """Their sum in hours; None where imported clips have no times."""
     total_s = float(np.sum(durations_s))
@@ -153,7 +251,7 @@ def chosen_clusterings(workspace: Workspace, wanted: str) -> list[str]:
             f"{workspace.name} has no clusterings yet.",
             hint=f"Make them with: python -m curation cluster {workspace.path}",
         )
-    names = [name for name in wanted.split(",") if name] or sorted(known)
+    names = [name.strip() for name in wanted.split(",") if name.strip()] or sorted(known)
     for name in names:
         if name not in known:
             raise SettingError(

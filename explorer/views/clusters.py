@@ -27,7 +27,7 @@ def cluster_sizes(assignments: np.ndarray, n_clusters: int, which: np.ndarray | 
 
 
 def clustering_rows(infos: Iterable[Mapping[str, Any]], sizes: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """One row a clustering: name, modality, clusters, smallest, largest, balance, inertia, notices.
+    """One row a clustering: name, modality, clusters, smallest, largest, balance, inertia a clip, notices.
 
     `infos`: facts of each clustering with `name`; `sizes`: `{name: int (K,)}`.
     """
@@ -44,7 +44,7 @@ def clustering_rows(infos: Iterable[Mapping[str, Any]], sizes: Mapping[str, np.n
                 "smallest": int(size.min(initial=0 if not len(size) else int(size.max()))),
                 "largest": int(size.max(initial=0)),
                 "balance": effective_share(size),
-                "inertia": float(inertia) if inertia is not None else float("nan"),
+                "inertia": float(inertia) / max(1, int(size.sum())) if inertia is not None else float("nan"),
                 "notices": "; ".join((info.get("report") or {}).get("notices", [])),
             }
         )

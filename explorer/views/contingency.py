@@ -166,7 +166,8 @@ class Spread:
 class Controls:
     """Mutual information of some clips beside what chance gives at the same size, nats.
 
-    `permuted`: sounds given to other clips among the same clips. `random`: as many clips drawn from the candidates;
+    `permuted`: sounds given to other clips among the same clips: a control for all candidates, but not for clips that
+    a method chose for their high counts. `random`: as many clips drawn from the candidates;
     None where the clips are all the candidates.
     """
 
@@ -237,13 +238,6 @@ def rank_pairs(
     plain = information_of(Rows(codes, np.zeros(0, np.int32), swapped), everyone, layout)
     permuted = information_of(Rows(codes, partner, swapped), everyone, layout)
     return (plain - permuted).reshape(shape)
-
-
-def cell_rows(
-    a: np.ndarray, b: np.ndarray, rows: Fold, cols: Fold, r: int, c: int, which: np.ndarray | None = None
-) -> np.ndarray:
-    """Rows int64 (m,) of the clips in cell (r, c), positions as shown."""
-    return box_rows(a, b, rows, cols, np.array([r]), np.array([c]), which)
 
 
 def box_rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -153,15 +154,25 @@ def next_step(lines: Sequence[StageLine]) -> str:
     return ", ".join(waiting)
 
 
-def selection_label(name: str, info: Mapping[str, Any]) -> str:
-    """`batch-greedy 20 % · 675 clips · c1c034`, plain text; a name that a person gave stands alone with its clips."""
+def selection_labels(selections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Name -> `batch-greedy 20 % · 675 clips`, plain text; a name that a person gave stands alone with its clips.
+
+    Where several would read the same, each carries the last four characters of its name.
+    """
+    labels = {name: _selection_label(name, info) for name, info in selections.items()}
+    often = Counter(labels.values())
+    for name, info in selections.items():
+        labels[name] += f" · {name[-4:]}" if often[labels[name]] > 1 else ""
+        labels[name] += " · out of date" if info.get("stale") else ""
+    return labels
+
+
+def _selection_label(name: str, info: Mapping[str, Any]) -> str:
     clips, method, budget = int(info.get("clips", 0)), str(info.get("method", "")), str(info.get("budget", ""))
-    stale = " · out of date" if info.get("stale") else ""
-    made = f"{method}-{budget}-"
-    if not (method and name.startswith(made)):
-        return f"{name} · {words.count(clips)}{stale}"
+    if not (method and name.startswith(f"{method}-{budget}-")):
+        return f"{name} · {words.count(clips)}"
     share = budget.removeprefix("0").startswith(".") and f" {words.percent(float(budget))}"
-    return f"{method}{share or ''} · {words.count(clips)}{stale} · {name.removeprefix(made)}"
+    return f"{method}{share or ''} · {words.count(clips)}"
 
 
 def ago(moment: float, now: float | None = None) -> str:

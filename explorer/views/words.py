@@ -58,12 +58,21 @@ def count(n: int | float, noun: str = "clips") -> str:
 
 def nats(value: float | None, digits: int = 2) -> str:
     """`1.61 nats`, or a dash where there is no value."""
-    return MISSING if value is None or not math.isfinite(value) else f"{value:.{digits}f} nats"
+    return MISSING if value is None or not math.isfinite(value) else f"{number(value, digits)} nats"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """`0.47`, `−0.10` with a true minus sign, `1,204.50`, or a dash where there is no value."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    text = f"{value:,.{digits}f}"
+    return text.removeprefix("-") if not text.strip("-0.,") else text.replace("-", "−")
 
 
 def signed(value: float | None, digits: int = 2) -> str:
-    """`+0.47`, `-0.10`, or a dash."""
-    return MISSING if value is None or not math.isfinite(value) else f"{value:+.{digits}f}".replace("-", "−")
+    """`+0.47`, `−0.10`, or a dash."""
+    text = number(value, digits)
+    return text if text == MISSING or text.startswith("−") else f"+{text}"
 
 
 def percent(share: float | None, digits: int = 0) -> str:
@@ -118,7 +127,55 @@ def literal(text: str, limit: int = 80) -> str:
     return escaped.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def information_line(information: float, permuted: float, deviation: float, random: float | None) -> str:
-    """`MI 1.61 nats · permuted sounds 1.22 ± 0.01 · random 1.05 (same size)`."""
-    text = f"MI {information:.2f} nats · permuted sounds {permuted:.2f} ± {deviation:.2f}"
-    return text + (f" · random {random:.2f} (same size)" if random is not None else "")
+def information_words(
+    information: float,
+    shuffled: tuple[float, float, int],
+    same_method: float | None,
+    random: float | None,
+    *,
+    of_selection: bool,
+) -> tuple[str, str, str]:
+    """A line of numbers, a note and an explanation: a pair's mutual information beside its controls, nats.
+
+    `shuffled`: mean, deviation and number of shuffles of the sounds among the clips measured: the control of all
+    candidates. A selection looked for high counts, so its control is `same_method`, what the same method reaches on
+    permuted sounds at the same size; without that the shuffle is shown as what it is, with nothing "beyond" it.
+    """
+    mean, deviation, repeats = shuffled
+    spread = f"mean ± deviation of {repeats}"
+    level, width = mean, deviation if same_method is None or not of_selection else None
+    if not of_selection:
+        name, means = "permuted sounds", _PERMUTED
+        note = f"{signed(information - mean)} nats beyond permuted sounds, {spread} permutations"
+    elif same_method is None:
+        name, means, note = "shuffled within the selection", _SHUFFLED, f"{spread} shuffles"
+    else:
+        name, means, level = "permuted sounds (same method)", _SAME_METHOD, same_method
+        note = f"{signed(information - same_method)} nats beyond permuted sounds (same method)"
+    drawn = " *Random*: as many clips drawn from the candidates." if random is not None else ""
+    explained = f"Mutual information (MI) of this pair of clusterings, nats. {means}{drawn}"
+    return information_line(information, name, level, width, random), note, explained
+
+
+_PERMUTED = (
+    "*Permuted sounds*: the same clips, each with another one's sound: what this many clips and clusters read by "
+    "chance."
+)
+_SHUFFLED = (
+    "*Shuffled within the selection*: the chosen clips exchange their sounds. This is no control for a method that "
+    "looks for high counts: its selection stands above it also where sound and picture have nothing to do with each "
+    "other."
+)
+_SAME_METHOD = (
+    "*Permuted sounds (same method)*: every candidate gets another one's sound, then the same method chooses as many "
+    "clips: what it reaches where sound and picture have nothing to do with each other."
+)
+
+
+def information_line(
+    information: float, control: str, level: float, deviation: float | None = None, random: float | None = None
+) -> str:
+    """`MI 1.61 nats · permuted sounds 1.22 ± 0.01 · random 1.05 (same size)`; `control` names what is at `level`."""
+    text = f"MI {nats(information)} · {control} {number(level)}"
+    text += f" ± {number(deviation)}" if deviation is not None else ""
+    return text + (f" · random {number(random)} (same size)" if random is not None else "")

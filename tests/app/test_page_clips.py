@@ -105,7 +105,19 @@ def test_an_address_with_names_that_do_not_exist(open_page: OpenPage, tmp_path: 
         "clips", ws, clip="gone", in_a="gone", k_a="x", cell="9,9", a="sound.mfcc", v="gone", run="gone", page="x",
         without="gone", truth="maybe", rows="marked",
     )  # fmt: skip
-    assert "**60 clips**" in texts(page)
+    text = texts(page)
+    assert "**60 clips**" in text and "The clip in the address is not in this workspace" in text
+    assert "The selection in the address is not in this workspace" in text
+    assert "not in this workspace: sound clusters, a cell, a selection, known answers, a mark on the map." in text
+    left = set(page.query_params) - {"ws", "run"}
+    assert not left, "what is not there does not stay in the address"
+    assert page.query_params["run"] == ["main"] or page.query_params["run"] == "main"
+
+
+@pytest.mark.parametrize("k", ["²", "9" * 5000, "-1", "99", "1_0"])
+def test_odd_cluster_numbers_are_left_out(open_page: OpenPage, tmp_path: Path, k: str) -> None:
+    page = open_page("clips", make_workspace(tmp_path / "w"), k_a=k, page=k)
+    assert "**60 clips**" in texts(page) and "k_a" not in page.query_params
 
 
 def test_text_that_nothing_holds(open_page: OpenPage, tmp_path: Path) -> None:

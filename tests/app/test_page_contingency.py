@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from curation.workspace import Workspace
+from curation.atomic import read_json, write_json
+from curation.workspace import MARKER, Workspace
 from tests.app.conftest import OpenPage, check_page, texts
 from tests.workspacemaker import make_workspace
 
@@ -47,6 +48,20 @@ def test_the_address_reproduces_pair_measure_and_cell(open_page: OpenPage, tmp_p
     text = texts(page)
     assert ":orange-badge[sound 1] × :green-badge[picture 2]" in text
     assert "12 clips (selected)" in text and "same size" in text
+    assert "shuffled within the selection" in text and "beyond" not in text and "permuted" not in text
+
+
+def test_a_selection_stands_beside_the_same_method_on_permuted_sounds(open_page: OpenPage, tmp_path: Path) -> None:
+    ws = make_workspace(tmp_path / "w")
+    file = ws.artefact_path("selections/main") / MARKER
+    marker = read_json(file)
+    pair = {"first": "sound.mfcc", "second": "picture.motion", "permuted": 0.25}
+    marker["info"]["report"]["pairs"] = [pair]
+    write_json(file, marker)
+    text = texts(open_page("contingency", ws, a="sound.mfcc", v="picture.motion", of="selected"))
+    assert "permuted sounds (same method) 0.25" in text and "beyond permuted sounds (same method)" in text
+    text = texts(open_page("contingency", ws, a="sound.logmel", v="picture.motion", of="selected"))
+    assert "shuffled within the selection" in text
 
 
 def test_a_choice_goes_into_the_address_and_drops_the_cell(open_page: OpenPage, tmp_path: Path) -> None:
@@ -67,11 +82,13 @@ def test_difference_measures_both(open_page: OpenPage, tmp_path: Path) -> None:
     assert "(candidates)" in text and "(selected)" in text
 
 
-@pytest.mark.parametrize("cell", ["99,0", "a,b", "1", "-5,2", "1,2,3", "0,-1"])
+@pytest.mark.parametrize("cell", ["99,0", "a,b", "1", "-5,2", "1,2,3", "0,-1", "²,1", "999999999999,1", "9" * 5000])
 def test_an_address_with_a_cell_that_does_not_exist(open_page: OpenPage, tmp_path: Path, cell: str) -> None:
     ws = make_workspace(tmp_path / "w")
     page = open_page("contingency", ws, cell=cell, a="gone", v="<b>", show="no", box="9,9,1,1")
-    assert "The cell that carries the most dependence" in texts(page)
+    assert "What the address names is not in this table. The cell that carries the most dependence" in texts(page)
+    assert "The address names clusters that are not here" in texts(page)
+    assert not {"cell", "box", "a", "v", "show"} & set(page.query_params)
 
 
 def test_a_dragged_box_sums_its_cells(open_page: OpenPage, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from curation import jobs
-from curation.atomic import write_json
-from curation.workspace import MARKER, Workspace
+from curation.atomic import read_json, write_json
+from curation.workspace import CLIPS_FINGERPRINT, MARKER, Workspace
 from tests.app.conftest import OpenPage, check_page, texts
 from tests.workspacemaker import make_workspace
 
@@ -139,6 +139,21 @@ def test_the_live_curve_of_a_running_job(open_page: OpenPage, tmp_path: Path) ->
         assert page.button(key="run.select").disabled
 
 
-@pytest.mark.parametrize("n", ["0", "-3", "x", "99999"])
+@pytest.mark.parametrize("n", ["0", "-3", "x", "99999", "²", "9" * 5000])
 def test_an_address_with_a_budget_that_cannot_be(open_page: OpenPage, tmp_path: Path, n: str) -> None:
-    open_page("selection", make_workspace(tmp_path / "w"), n=n, run="gone", **{"with": "<b>"})
+    page = open_page("selection", make_workspace(tmp_path / "w"), n=n, run="gone", **{"with": "<b>"})
+    assert not {"n", "with"} & set(page.query_params)
+
+
+def test_a_run_made_of_other_clips_says_so(open_page: OpenPage, tmp_path: Path) -> None:
+    ws = make_workspace(tmp_path / "w")
+    ws.commit_table("clips", ws.table("clips"), "again")
+    for key in ws.keys("clusterings"):  # made again of the new list; the selection was not
+        file = ws.artefact_path(key) / MARKER
+        marker = read_json(file)
+        marker["info"][CLIPS_FINGERPRINT] = "again"
+        write_json(file, marker)
+    page = open_page("selection", ws)
+    assert page.warning and "made of another list of clips" in page.warning[0].value
+    for name in ("clips", "contingency", "map", "cluster", "export", "home"):
+        open_page(name, ws)

@@ -244,6 +244,24 @@ def test_player_says_when_a_clip_is_missing(browser_page, url):
         browser_page.get_by_role("button", name="Next clip").click()
         browser_page.get_by_text(f"at={at}").wait_for()
     browser_page.get_by_text("This clip could not be played").wait_for()
+    browser_page.get_by_text("gone", exact=True).wait_for()  # the server's own sentence
+
+
+def test_player_keeps_its_controls_in_one_row(browser_page, url):
+    for width in (360, 400, 480, 700, 1000):
+        browser_page.set_viewport_size({"width": width, "height": 800})
+        opened(browser_page, url, "show=player", ".player video")
+        bar = browser_page.locator(".controls")
+        assert bar.evaluate("(node) => node.clientHeight < 50 && node.scrollWidth <= node.clientWidth"), width
+
+
+def test_player_without_a_strip_hides_the_names_of_its_bands(browser_page, url):
+    browser_page.route("**/strip.png", lambda route: route.fulfill(status=403, content_type="text/plain", body="No."))
+    opened(browser_page, url, "show=player", ".timeline.plain")
+    assert browser_page.locator(".band:visible").count() == 0
+    browser_page.get_by_role("button", name="Next clip").click()
+    browser_page.get_by_text("at=1").wait_for()
+    assert browser_page.locator(".band:visible").count() == 0, "not after the next run either"
 
 
 def test_grid_chooses_moves_and_listens(browser_page, url):

@@ -13,6 +13,7 @@ import pytest
 from curation import atomic, pipeline
 from curation.errors import Cancelled, LockedError, MissingArtefactError
 from curation.locks import writer_lock
+from curation.media.sandbox import Sandbox
 from curation.progress import Progress
 from curation.stage import StageContext, run_stage
 from curation.workspace import MARKER, Workspace
@@ -195,6 +196,64 @@ def test_changed_settings_make_stale_and_the_old_stays_until_the_new_is_whole(
     run(workspace, "cluster")
     assert workspace.fingerprint("clusterings/sound.logmel") != old
     assert {s.stage: s.state for s in pipeline.status(workspace)}["cluster"] == "done"
+
+
+def test_more_videos_cost_only_themselves_and_rows_of_another_list_are_never_mixed(
+    media: Path, before: Callable[[str, Path], Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "media"
+    shutil.copytree(media, folder)
+    workspace = before("after", tmp_path / "ws")
+    workspace.configure(roots=[str(folder)])
+    old = {clip["clip_id"]: clip["row"] for clip in workspace.table("clips").to_pylist()}
+    old_features = workspace.features("sound", "logmel")
+    make_video(folder / "a first.mp4", seconds=1.5, seed=50, hz=777.0, size=(64, 48))
+    (folder / "video 6.mp4").unlink()
+    for name in ("scan", "filter", "segment"):
+        run(workspace, name)
+    states = {status.stage: status.state for status in pipeline.status(workspace)}
+    assert states["segment"] == "done"
+    assert {states[name] for name in ("features", "cluster", "select", "project")} == {"stale"}
+    for name in ("cluster", "select", "project"):  # as many clips as before, but not the same ones
+        with pytest.raises(MissingArtefactError, match="another list of clips"):
+            run(workspace, name)
+    asked: list[dict[str, Any]] = []
+    imap = Sandbox.imap
+
+    def watched(self: Sandbox, task: str, payloads: Any) -> Any:
+        asked.extend(payloads)
+        return imap(self, task, asked)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Sandbox, "imap", watched)
+        run(workspace, "features")
+    assert [Path(payload["path"]).name for payload in asked] == ["a first.mp4"]
+    for clip in workspace.table("clips").to_pylist():
+        if clip["clip_id"] in old:
+            assert (workspace.features("sound", "logmel", [clip["row"]]) == old_features[old[clip["clip_id"]]]).all()
+    fresh = Workspace.create(tmp_path / "fresh", roots=[str(folder)])
+    fresh.configure(SETTINGS)
+    pipeline.run(fresh, Progress())
+    pipeline.run(workspace, Progress())
+    for key in ("features/sound", "features/picture", "clusterings/sound.mfcc"):
+        for file in fresh.artefact_path(key).rglob("*.npy"):
+            same = workspace.artefact_path(key) / file.relative_to(fresh.artefact_path(key))
+            assert file.read_bytes() == same.read_bytes(), file
+
+
+def test_other_clip_lengths_do_not_search_for_shots_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "media"
+    folder.mkdir()
+    make_video(folder / "long.mp4", seconds=9.0, scenes=3, size=(64, 48))
+    workspace = Workspace.create(tmp_path / "ws", roots=[str(folder)])
+    workspace.configure({"segment.clip_s": "2"})
+    for name in ("scan", "filter", "segment"):
+        run(workspace, name)
+    assert [clip["start_s"] for clip in workspace.table("clips").to_pylist()] == [0.5, 3.5, 6.5]
+    workspace.configure({"segment.clip_s": "1"})
+    monkeypatch.setattr(Sandbox, "imap", None)
+    run(workspace, "segment")
+    assert [clip["start_s"] for clip in workspace.table("clips").to_pylist()] == [1.0, 4.0, 7.0]
 
 
 def test_a_new_file_is_the_only_one_probed_again(

@@ -134,6 +134,10 @@ def test_killed_in_the_middle_it_goes_on(media: Path, tmp_path: Path) -> None:
     curation("run", workspace, "--media", media)
     states = {s["stage"]: s["state"] for s in json.loads(curation("status", workspace, "--json").stdout)["stages"]}
     assert set(states.values()) == {"done"}
+    unbroken = tmp_path / "unbroken"
+    curation("run", unbroken, "--media", media, "--set", "cluster.n_clusters=3")
+    for file in sorted([*unbroken.rglob("*.parquet"), *unbroken.rglob("*.npy")]):
+        assert file.read_bytes() == (workspace / file.relative_to(unbroken)).read_bytes(), file
 
 
 def test_cancel_from_another_shell(media: Path, tmp_path: Path) -> None:
@@ -204,6 +208,13 @@ def test_a_full_disk_is_said_and_nothing_is_lost(done: Path, tmp_path: Path) -> 
         subprocess.run(["umount", disk], check=True)
 
 
+def test_the_selection_that_the_settings_mean_is_exported(done: Path, tmp_path: Path) -> None:
+    curation("run", done, "--set", "select.budget=0.8")
+    curation("run", done, "--set", "select.budget=0.4")  # made before: found done, and meant again
+    said = curation("export", done, "--format", "csv", "--out", tmp_path / "a.csv").stdout
+    assert "selection batch-greedy-0.4-" in said and "rows 4," in said
+
+
 def test_select_array_works_without_a_workspace(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     kind = rng.integers(8, size=4000)
@@ -222,3 +233,8 @@ def test_select_array_works_without_a_workspace(tmp_path: Path) -> None:
     order = np.load(out)
     assert order.dtype == np.int64 and len(np.unique(order)) == len(order) == 400
     assert "permuted" in said.stdout
+    modalities = "audio,audio,visual,visual"
+    refused = curation(
+        "select-array", tmp_path / "a.npy", "--modalities", modalities, "--out", tmp_path / "order", check=False
+    )
+    assert refused.returncode == 2 and "is there already" in refused.stderr

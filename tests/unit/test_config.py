@@ -36,6 +36,8 @@ def test_changes_are_converted_to_the_type_of_the_setting() -> None:
         ("segment.clip_s", "nan", "a number"),
         ("select.seed", "1.5", "a whole number"),
         ("select.budget", "-3", "a share"),
+        ("select.budget", "0", "a share"),
+        ("select.budget", "2.5", "a share"),
         ("cluster.standardize", "maybe", "true, false"),
         ("cluster.n_clusters", "many", "auto"),
         ("select.selection_size", "1000", "batch_size"),

@@ -18,7 +18,7 @@ import pytest
 import curation.export as module
 from curation.atomic import read_json, write_json
 from curation.errors import Cancelled, InputError, MissingArtefactError, SettingError, WorkspaceError
-from curation.export import export, newest_selection, preview
+from curation.export import default_selection, export, preview
 from curation.exporters import registry
 from curation.exporters.base import Exporter, RowStream
 from curation.progress import Progress
@@ -96,19 +96,19 @@ def test_all_clips_come_in_row_order_without_those_dropped(workspace: Workspace,
 
 def test_without_a_selection_every_clip_is_written(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ws", upto="clips")
-    assert newest_selection(workspace) is None
+    assert default_selection(workspace) is None
     assert export(workspace, "csv", tmp_path / "out.csv")["rows"] == 60
     assert not [name for name in pd.read_csv(tmp_path / "out.csv").columns if name.startswith("cluster_")]
 
 
-def test_the_newest_selection_is_the_default(workspace: Workspace, tmp_path: Path) -> None:
+def test_the_default_selection_is_the_default(workspace: Workspace, tmp_path: Path) -> None:
     folder = workspace.partial_folder("selections/a later one", "x")
     pq.write_table(picks(workspace).slice(0, 2), folder / "picks.parquet")
     np.save(folder / "scores.npy", np.zeros(60))
     workspace.commit_folder("selections/a later one", folder, "x", {"clusterings": {"sound.mfcc": "c"}})
     marker = workspace.artefact_path("selections/main") / MARKER
     write_json(marker, read_json(marker) | {"made": time.time() - 60})
-    assert newest_selection(workspace) == "a later one"
+    assert default_selection(workspace) == "a later one"
     assert export(workspace, "csv", tmp_path / "new.csv")["rows"] == 2
     assert [c for c in pd.read_csv(tmp_path / "new.csv").columns if c.startswith("cluster_")] == ["cluster_sound.mfcc"]
     assert export(workspace, "csv", tmp_path / "old.csv", selection="main")["rows"] == 12

@@ -223,6 +223,7 @@ def test_features_keep_their_numbers(empty: Workspace, tmp_path: Path, given: st
     assert report["layers"] == {"features": 5}
     assert empty.require("features/clap", "features").info == {
         "origin": "imported",
+        "clips_fingerprint": empty.fingerprint("clips"),
         "modality": "audio",
         "layers": {"features": 5},
         "clips": 30,

@@ -63,6 +63,14 @@ def test_a_job_whose_process_is_gone_is_lost(workspace: Workspace) -> None:
     assert json.loads(file.read_text())["state"] == "running", "lost is derived, never written"
 
 
+def test_a_damaged_record_is_no_job(workspace: Workspace) -> None:
+    job_id = jobs.new_job(workspace, ["run"], title="run")
+    for text in ("[]", "{", "{}"):
+        (workspace.path / "jobs" / job_id / "job.json").write_text(text)
+        assert jobs.read_job(workspace, job_id) is None
+        assert jobs.list_jobs(workspace) == []
+
+
 def test_only_ids_of_jobs_are_read(workspace: Workspace) -> None:
     assert jobs.read_job(workspace, "../../etc") is None
     with pytest.raises(InputError):

@@ -240,7 +240,9 @@ def test_large_arrays_are_read_in_place(monkeypatch: pytest.MonkeyPatch, tmp_pat
     wanted = _select(_codes(300))
     monkeypatch.setattr("curation.checks._SMALL_CELLS", 0)
     seen = []
-    monkeypatch.setattr("curation.selection.BatchGreedy", lambda plan: seen.append(plan) or BatchGreedy(plan))
+    monkeypatch.setattr(
+        "curation.methods.batch_greedy.BatchGreedy", lambda plan: seen.append(plan) or BatchGreedy(plan)
+    )
     np.save(tmp_path / "codes.npy", _codes(300).astype(np.int16))
     mapped = np.load(tmp_path / "codes.npy", mmap_mode="r")
     assert _select(mapped).order.tolist() == wanted.order.tolist()
@@ -449,7 +451,7 @@ _BAD_SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({"budget": True}, "share below 1"),
     ({"budget": "1h"}, "durations_s"),
     ({"budget": "0.001h", "durations_s": np.full(50, 4.0)}, "shorter than the shortest clip"),
-    ({"method": "best"}, "batch-greedy, random"),
+    ({"method": "best"}, "batch-greedy, greedy, ratio"),
     ({"refill": "never"}, "redraw, queue"),
     ({"device": "tpu"}, "auto, cpu, cuda"),
     ({"pairing": "every"}, "bipartite, diagonal, combination"),
@@ -460,8 +462,6 @@ _BAD_SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({"seed": -1}, "seed"),
     ({"seed": 0.5}, "seed"),
     ({"features": np.zeros((50, 2))}, "features=None"),
-    ({"cluster_floor": 1}, "cluster_floor=None"),
-    ({"cluster_cap": 1}, "cluster_cap=None"),
     ({"max_per_group": 2}, "needs groups"),
     ({"max_per_group": 0, "groups": np.arange(50)}, "max_per_group=0"),
     ({"include": [1, 2], "exclude": [2]}, "both included and excluded"),
@@ -497,3 +497,18 @@ def test_bad_input_is_named(settings: dict[str, Any], says: str) -> None:
         _select(_codes(50), **settings)
     with pytest.raises(InputError, match="1 audio and 3 visual"):
         _select(_codes(50), ["audio", "visual", "visual", "visual"], pairing="diagonal")
+
+
+def test_every_pair_has_its_permuted_control() -> None:
+    rng = np.random.default_rng(5)
+    kind = rng.integers(6, size=600)
+    found = curation.select(
+        np.stack([kind, rng.integers(6, size=600), kind], 1), ["audio", "audio", "visual"], budget=150, seed=1
+    )
+    pairs = found.report["pairs"]
+    mean = np.mean([pair["permuted"] for pair in pairs])
+    assert mean == pytest.approx(found.report["objective_permuted"], abs=1e-12)
+    true, noise = (pair["mutual_information"] - pair["permuted"] for pair in pairs)
+    assert true > 0.5 and true > 2 * noise
+    alone = curation.select(np.stack([kind, kind], 1), ["audio", "visual"], budget=60, controls=False)
+    assert "permuted" not in alone.report["pairs"][0]

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from curation.atomic import read_json, write_json
 from curation.errors import MissingArtefactError, NotAllowedError
 from curation.home import browsable_roots, check_allowed, concord_home, media_in, open_allowed, subfolders
-from curation.workspace import MARKER, Workspace
-from explorer import data, recent
+from curation.workspace import CLIPS_FINGERPRINT, MARKER, Workspace
+from explorer import data, recent, state
 from tests.workspacemaker import make_workspace
 
 
@@ -49,6 +51,15 @@ def test_parameters_are_written_and_removed() -> None:
     app = run(page, a="one")
     assert app.text[0].value == "one|default"
     assert app.query_params == {"b": "3", "c": "<&>"}
+
+
+@pytest.mark.parametrize(
+    "text, number",
+    [("12", 12), ("-1", -1), ("0", 0), ("²", None), ("9" * 5000, None), ("1_0", None), ("٣", None), ("", None),
+     ("-", None), ("1.5", None), (" 1", None)],
+)  # fmt: skip
+def test_whole_numbers_of_the_address(text: str, number: int | None) -> None:
+    assert state.whole_number(text) == number
 
 
 def test_links_keep_workspace_and_run_unless_told() -> None:
@@ -188,12 +199,34 @@ def test_a_new_result_is_read_at_once(workspace: Workspace) -> None:
     assert data.selected_mask(workspace, "main").sum() == 3
 
 
-def test_what_was_made_of_other_clips_is_left_out(workspace: Workspace) -> None:
-    table = workspace.table("clips").slice(0, 40)
-    workspace.commit_table("clips", table, "fewer")
+@pytest.mark.parametrize("first, n", [(0, 40), (20, 40), (0, 60)], ids=["fewer", "moved", "as many"])
+def test_what_was_made_of_other_clips_is_left_out(workspace: Workspace, first: int, n: int) -> None:
+    before = data.picks(workspace, "main")
+    table = workspace.table("clips").slice(first, n)
+    table = table.set_column(0, "row", pa.array(np.arange(n), table.schema.field("row").type))
+    workspace.commit_table("clips", table, "other")
+    assert data.clusterings(workspace) == {} and data.projection(workspace, "audio") is None
+    assert len(data.column(workspace, "truth_match")) == n
+    info = data.selections(workspace)["main"]
+    assert info["stale"] and info["why"] == data.OTHER_CLIPS
+    picks = data.picks(workspace, "main")
+    ids = data.clips(workspace)["clip_id"]
+    assert picks["clip_id"].tolist() == [one for one in before["clip_id"] if one in set(ids)]
+    assert ids[picks["row"]].tolist() == picks["clip_id"].tolist()
+    assert data.selected_mask(workspace, "main").sum() == len(picks)
+    assert np.isnan(data.scores(workspace, "main")).all() and len(data.scores(workspace, "main")) == n
+
+
+def test_without_a_word_on_its_clips_an_artefact_is_judged_by_its_length(workspace: Workspace) -> None:
+    for key in ("clusterings/sound.mfcc", "selections/main"):
+        file = workspace.artefact_path(key) / MARKER
+        marker = read_json(file)
+        del marker["info"][CLIPS_FINGERPRINT]
+        write_json(file, marker)
+    workspace.commit_table("clips", workspace.table("clips"), "as many")
+    assert list(data.clusterings(workspace)) == ["sound.mfcc"] and list(data.selections(workspace)) == ["main"]
+    workspace.commit_table("clips", workspace.table("clips").slice(0, 40), "fewer")
     assert data.clusterings(workspace) == {} and data.selections(workspace) == {}
-    assert data.projection(workspace, "audio") is None
-    assert len(data.column(workspace, "truth_match")) == 40
 
 
 def test_a_selection_of_clusters_that_changed_is_stale(workspace: Workspace) -> None:

@@ -23,7 +23,7 @@ MAKERS = sorted(
     path
     for pattern in (
         "stages/*.py", "kernels/**/*.py", "extractors/**/*.py", "media/**/*.py", "clustering.py", "selection.py",
-        "information.py", "budget.py", "checks.py", "stage.py", "pipeline.py",
+        "methods/**/*.py", "information.py", "constraints.py", "controls.py", "checks.py", "stage.py", "pipeline.py",
     )
     for path in (ROOT / "curation").glob(pattern)
 )  # fmt: skip

@@ -80,7 +80,7 @@ def test_ten_thousand_clusters_give_a_table_of_501() -> None:
     rows = view.fold(np.bincount(a, minlength=10_000))
     found = view.pair_table(a, b, rows, view.fold(np.bincount(b)))
     assert found.counts.shape == (501, 3) and found.n == 20_000
-    other = view.cell_rows(a, b, rows, view.fold(np.bincount(b)), 500, 1)
+    other = view.box_rows(a, b, rows, view.fold(np.bincount(b)), np.array([500]), np.array([1]))
     assert len(other) == found.counts[500, 1] > 0
 
 
@@ -146,7 +146,7 @@ def test_the_pair_with_the_most_beyond_chance_ranks_first() -> None:
 def test_rows_of_a_cell_and_of_a_box() -> None:
     a, b = np.array([0, 0, 1, 2, -1]), np.array([0, 1, 1, 1, 1])
     side_a, side_b = view.fold(np.array([2, 1, 1])), view.fold(np.array([1, 4]))
-    assert view.cell_rows(a, b, side_a, side_b, 0, 1).tolist() == [1]
+    assert view.box_rows(a, b, side_a, side_b, np.array([0]), np.array([1])).tolist() == [1]
     assert view.box_rows(a, b, side_a, side_b, np.array([0, 1]), np.array([1])).tolist() == [1, 2]
     chosen = np.array([True, False, True, True, True])
     assert view.box_rows(a, b, side_a, side_b, np.array([0, 1]), np.array([1]), chosen).tolist() == [2]

@@ -73,12 +73,17 @@ def test_stages_and_their_figures() -> None:
 
 def test_labels_of_selections() -> None:
     info = {"method": "batch-greedy", "budget": "0.2", "clips": 675, "candidates": 3377}
-    assert overview.selection_label("batch-greedy-0.2-c1c034", info) == "batch-greedy 20 % · 675 clips · c1c034"
-    assert overview.selection_label("batch-greedy-500-c1c034", info | {"budget": "500"}) == (
-        "batch-greedy · 675 clips · c1c034"
-    )
-    assert overview.selection_label("mine", info | {"stale": True}) == "mine · 675 clips · out of date"
-    assert overview.selection_label("mine", {}) == "mine · 0 clips"
+    assert overview.selection_labels(
+        {"batch-greedy-0.2-c1c034": info, "batch-greedy-500-c1c034": info | {"budget": "500"}, "none": {}}
+    ) == {
+        "batch-greedy-0.2-c1c034": "batch-greedy 20 % · 675 clips",
+        "batch-greedy-500-c1c034": "batch-greedy · 675 clips",
+        "none": "none · 0 clips",
+    }
+    twice = {"batch-greedy-0.2-c1c034": info, "batch-greedy-0.2-77abcd": info | {"stale": True}}
+    assert list(overview.selection_labels(twice).values()) == [
+        "batch-greedy 20 % · 675 clips · c034", "batch-greedy 20 % · 675 clips · abcd · out of date"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

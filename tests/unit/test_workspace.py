@@ -130,6 +130,36 @@ def test_queries_see_the_tables_and_nothing_else(tmp_path: Path) -> None:
     assert not (tmp_path / "out.csv").exists()
 
 
+@pytest.mark.parametrize("text", ["[]", "{", '{"name": "gone"}', '{"name": ["x"]}'])
+def test_a_damaged_note_of_the_current_selection_means_the_newest(tmp_path: Path, text: str) -> None:
+    workspace = make_workspace(tmp_path / "ws")
+    (workspace.path / "selections/current.json").write_text(text)
+    assert workspace.current_selection == "main"
+    workspace.current_selection = "main"
+    assert json.loads((workspace.path / "selections/current.json").read_text()) == {"name": "main"}
+
+
+@pytest.mark.parametrize("path", [None, 3, "a\0b", "~nobody-of-this-name/x", "x" * 5000])
+def test_what_is_no_path_is_said_in_a_sentence(path: object) -> None:
+    with pytest.raises(WorkspaceError):
+        Workspace.open(path)
+
+
+def test_a_damaged_marker_is_named(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "ws", upto="cluster")
+    (workspace.artefact_path("clusterings/sound.mfcc") / MARKER).write_text("{}")
+    with pytest.raises(WorkspaceError, match="damaged"):
+        workspace.artefact("clusterings/sound.mfcc")
+
+
+def test_an_unknown_setting_in_the_file_names_the_file(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "ws")
+    file = workspace.path / "workspace.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"settings": {"foo.bar": 1}}))
+    with pytest.raises(SettingError, match=r"workspace\.json"):
+        _ = Workspace.open(workspace.path).config
+
+
 @pytest.mark.parametrize("key", ["features/", "features/..", "features/a/b", "other/a", "features/.hidden", "nope"])
 def test_keys_never_leave_the_workspace(tmp_path: Path, key: str) -> None:
     with pytest.raises(WorkspaceError):

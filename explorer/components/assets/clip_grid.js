@@ -32,6 +32,7 @@ class ClipGrid {
     if (text !== this.text) {
       this.text = text;
       this.items = items;
+      this.trouble = "";
       if (!items.some((item) => item.id === this.soundingId)) this.stop();
       this.build();
     }
@@ -59,7 +60,10 @@ class ClipGrid {
     if (item.still) {
       const image = make("img");
       Object.assign(image, { loading: "lazy", decoding: "async", alt: "", src: item.still, draggable: false });
-      image.onerror = () => image.replaceWith(this.missing());
+      image.onerror = () => {
+        image.replaceWith(this.missing());
+        this.say("Without a picture", item.still);
+      };
       frame.append(image);
     } else frame.append(this.missing());
     if (item.caption) frame.append(make("div", "caption", item.caption));
@@ -82,7 +86,6 @@ class ClipGrid {
   drawLegend() {
     const states = new Set(this.items.map((item) => item.selected));
     this.legend.replaceChildren();
-    if (!states.has(true) && !states.has(false)) return;
     const entry = (className, text) => {
       const span = make("span", className);
       span.append(make("i"), text);
@@ -90,6 +93,20 @@ class ClipGrid {
     };
     if (states.has(true)) entry("", "selected");
     if (states.has(false)) entry("grey", "not selected");
+    if (this.trouble) this.legend.append(make("span", "trouble", this.trouble));
+  }
+
+  // The first thing that cannot be shown or heard says why under the stills, in the server's words.
+  say(what, url) {
+    if (this.trouble) return;
+    const items = this.items;
+    this.trouble = `${what}.`;
+    this.drawLegend();
+    reasonOf(url).then((reason) => {
+      if (!reason || items !== this.items) return;
+      this.trouble = `${what}: ${reason}`;
+      this.drawLegend();
+    });
   }
 
   setCurrent(id) {
@@ -176,8 +193,8 @@ class ClipGrid {
 
   failed() {
     if (!this.soundingId || !this.sound.getAttribute("src")) return;
-    this.drawLegend();
-    this.legend.append(make("span", "trouble", "This clip's sound could not be played: its file may have moved since the scan."));
+    this.trouble = "";
+    this.say("Not heard", this.sound.getAttribute("src"));
   }
 
   destroy() {

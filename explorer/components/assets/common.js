@@ -71,22 +71,38 @@ function themeOf(node) {
   };
 }
 
+// One sign for "less than nothing" everywhere: U+2212, as wide as a plus.
+const minus = (text) => text.replaceAll("-", "−");
+
 function formatNumber(value) {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  if (Number.isInteger(value) || size >= 1000) return Math.round(value).toLocaleString("en-US");
-  if (size >= 100) return value.toFixed(1);
-  const text = size >= 0.0005 ? value.toFixed(size >= 10 ? 1 : size >= 1 ? 2 : 3) : value.toExponential(1);
-  return text.replaceAll("-", "−");
+  if (Number.isInteger(value) || size >= 1000) return minus(Math.round(value).toLocaleString("en-US"));
+  if (size >= 100) return minus(value.toFixed(1));
+  return minus(size >= 0.0005 ? value.toFixed(size >= 10 ? 1 : size >= 1 ? 2 : 3) : value.toExponential(1));
 }
 
 // For the inside of a cell: two decimals at most.
 function formatBrief(value) {
   if (!Number.isFinite(value) || Number.isInteger(value)) return formatNumber(value);
   const size = Math.abs(value);
-  if (size >= 1000) return Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 }).format(value);
-  const text = value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2).replace("-", "−");
-  return Number(value.toFixed(2)) === 0 ? "0.00" : text;
+  if (size >= 1000) {
+    return minus(Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 }).format(value));
+  }
+  return Number(value.toFixed(2)) === 0 ? "0.00" : minus(value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2));
+}
+
+// Why an address gives no picture or sound: the server's own sentence, or nothing where it has none.
+async function reasonOf(url) {
+  try {
+    const response = await fetch(url, { headers: { Range: "bytes=0-0" } });
+    const plain = (response.headers.get("content-type") ?? "").startsWith("text/plain");
+    if (!response.ok && plain) return (await response.text()).slice(0, 200);
+    await response.body?.cancel();
+  } catch {
+    // No answer at all: there is nothing to add.
+  }
+  return "";
 }
 
 function formatTime(seconds) {

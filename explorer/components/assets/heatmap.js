@@ -394,9 +394,9 @@ class Heatmap {
     line.lastChild.textContent += ` ${unit}`;
     const scale = make("div", "scale");
     scale.append(ramp, line);
-    const words = ends[0] || ends[1] ? `${ends[0]} ↔ ${ends[1]}` : "Empty cells: none.";
     const hint = make("div", "hint");
-    hint.append(words, make("br"), "Click a cell or a name, or drag a box.");
+    if (ends[0] || ends[1]) hint.append(`${ends[0]} ↔ ${ends[1]}`, make("br"));
+    hint.append("Click a cell or a name, or drag a box.");
     this.legend.replaceChildren(scale, hint);
   }
 

@@ -109,7 +109,10 @@ class Player {
     this.strip = make("img", "strip");
     this.strip.alt = "";
     this.strip.draggable = false;
-    this.strip.onerror = () => this.timeline.classList.add("plain");
+    this.strip.onerror = () => {
+      this.noStrip = this.data.strip;
+      this.timeline.classList.add("plain");
+    };
     this.played = make("div", "played");
     this.playhead = make("div", "playhead");
     this.ghost = make("div", "ghost hidden");
@@ -183,7 +186,7 @@ class Player {
     this.previous.disabled = !data.previous;
     this.next.disabled = !data.next;
     this.drawBands();
-    this.timeline.classList.toggle("plain", !data.strip);
+    this.timeline.classList.toggle("plain", !data.strip || data.strip === this.noStrip);
     if (data.strip && this.strip.getAttribute("src") !== data.strip) this.strip.src = data.strip;
     if (this.url !== data.video) this.open(data.video);
     else if (this.video.readyState >= 2) this.preloader.want(data.preload);
@@ -299,8 +302,11 @@ class Player {
 
   failed() {
     if (!this.url || !this.video.error) return;
-    this.note("error", "This clip could not be played", "The file may have moved since it was scanned, or its preview could not be cut.",
-      ["Try again", () => { this.cover.classList.add("hidden"); this.video.src = this.url; this.play(); }]);
+    const url = this.url;
+    const say = (text) => this.note("error", "This clip could not be played", text,
+      ["Try again", () => { this.cover.classList.add("hidden"); this.video.src = url; this.play(); }]);
+    say("");
+    reasonOf(url).then((reason) => { if (reason && this.url === url && this.video.error) say(reason); });
   }
 
   show() {

@@ -1,0 +1,1 @@
+"""Methods of selection, one algorithm a file; `registry.METHODS` names them all."""
