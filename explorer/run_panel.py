@@ -51,6 +51,9 @@ def draw(ws: Workspace, run: str) -> None:
     _numbers(ws, run, info, top)
     _curve(ws, run, info, top)
     _budget_slider(ws, info, top)
+    estimate = views.estimate_sentence(info.get("report", {}))
+    if estimate:
+        st.caption(f":material/query_stats: {estimate}", help=views.ESTIMATE_HELP)
     for notice in info.get("report", {}).get("notices", []):
         st.caption(f":material/info: {words.literal(notice, 300)}")
 

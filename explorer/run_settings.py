@@ -98,8 +98,9 @@ def _budget(ws: Workspace, config: Config, wanted: Settings) -> None:
 
 def _method(config: Config, wanted: Settings) -> None:
     for label, name, options in (("Method", "method", words.METHODS), ("Pairs", "pairing", words.PAIRINGS)):
-        names = list(options)
-        chosen = st.selectbox(label, names, names.index(getattr(config.select, name)), key=f"set.{name}")
+        now = getattr(config.select, name)
+        names = [option for option in options if option != "matched-random" or option == now or config.select.like]
+        chosen = st.selectbox(label, names, names.index(now), key=f"set.{name}")
         st.caption(options[chosen])
         wanted.changes[f"select.{name}"] = chosen
 

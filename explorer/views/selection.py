@@ -11,11 +11,29 @@ import pandas as pd
 from curation.kernels.contingency import contingency_table
 from curation.kernels.pairing import pair_indices
 
-PREFIX_METHODS = ("random", "batch-greedy")
-"""Methods whose first n picks are the run with budget n."""
+PREFIX_METHODS = ("random", "batch-greedy", "greedy", "ratio")
+"""Methods whose first n picks are the run with budget n (with the same number of clips taken of each batch)."""
+
+ESTIMATE_HELP = (
+    "From decoys: every sound given to a picture of another source, scored in the same way. Good where single clips "
+    "are mismatched; where whole kinds of content are, and on a few thousand clips, it can be off by 0.1 and more. It "
+    "is no probability of a single clip. An audit by ear is the judge."
+)
 
 DENSE_CELLS = 4_000_000
 Unit = Literal["share", "clips", "hours"]
+
+
+def estimate_sentence(report: dict[str, Any]) -> str:
+    """What decoys say of the data set and of the selection, where the method estimates it; else empty."""
+    if report.get("corresponding_share") is None:
+        return ""
+    share, low, high = (100 * float(report[f"corresponding_share{end}"]) for end in ("", "_low", "_high"))
+    wrong = 100 * float(report["false_share"])
+    return (
+        f"Estimated from decoys: {share:.0f} % ({low:.0f}–{high:.0f}) of the candidates correspond; "
+        f"about {wrong:.0f} % of this subset does not."
+    )
 
 
 def budget_text(amount: float, unit: Unit) -> str:

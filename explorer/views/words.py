@@ -7,7 +7,18 @@ import re
 
 METHODS = {
     "batch-greedy": "The most mutual information between sound and picture clusters, a batch at a time (ACAV100M).",
+    "concord": "Pairs that fit by the evidence of other sources, judged against decoys, then spread over kinds.",
+    "ratio": "Clips whose sound and picture clusters occur together more often than chance.",
+    "ascent": "The ratio score, refined by the chosen clips' own counts.",
+    "mixture": "Clips that fit a model of corresponding sounds and pictures better than one of unrelated ones.",
+    "greedy": "The one best of all remaining clips at a time: slower, more mutual information than batches.",
     "random": "Drawn uniformly: the control that every result stands beside.",
+    "matched-random": "Random with the same picture and sound clusters as the run named in select.like.",
+    "pca-inner-product": "Baseline without clusters: inner product of sound and picture features.",
+    "pca-cosine": "Baseline without clusters: cosine of sound and picture features.",
+    "pca-l1": "Baseline without clusters: L1 distance of sound and picture features.",
+    "pca-l2": "Baseline without clusters: L2 distance of sound and picture features.",
+    "contrastive": "Baseline without clusters: a small model learns which sounds go with which pictures.",
 }
 PAIRINGS = {
     "bipartite": "Every sound layer with every picture layer.",

@@ -139,7 +139,7 @@ def browser_page(chromium: playwright_api.Browser) -> Iterator[playwright_api.Pa
     """A fresh page of 1440 x 900. An uncaught error of a script on it fails the test."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from curation.config import METHOD_NAMES
 from explorer.views import selection as view
+from explorer.views import words
 
 
 @pytest.mark.parametrize(
@@ -80,3 +82,16 @@ def test_overlap_of_two_selections() -> None:
 
 def test_clusterings_that_changed_since_a_run() -> None:
     assert view.changed_inputs({"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "9"}) == ["b", "c"]
+
+
+def test_the_estimate_speaks_of_candidates_and_subset_or_not_at_all() -> None:
+    shares = {"corresponding_share": 0.58, "corresponding_share_low": 0.52, "corresponding_share_high": 0.63}
+    report = shares | {"false_share": 0.09}
+    assert view.estimate_sentence(report) == (
+        "Estimated from decoys: 58 % (52–63) of the candidates correspond; about 9 % of this subset does not."
+    )
+    assert view.estimate_sentence({"objective": 1.0}) == ""
+
+
+def test_every_method_of_the_settings_is_explained() -> None:
+    assert set(words.METHODS) == set(METHOD_NAMES)
