@@ -230,6 +230,10 @@ def parse_budget(budget: Any) -> Budget:
 
 
 def _integer_matrix(assignments: Any) -> np.ndarray:
+    if isinstance(assignments, np.ma.MaskedArray) and np.ma.getmaskarray(assignments).any():
+        raise InputError(
+            "assignments is masked: some clips have no value.", hint="Pass only the rows that have all values."
+        )
     try:
         codes = np.asarray(assignments)
     except ValueError as error:
@@ -258,7 +262,13 @@ def _refuse_wide(codes: np.ndarray) -> None:
 
 
 def _modality_mask(modalities: Sequence[str], n_layers: int) -> np.ndarray:
-    names = [modalities] if isinstance(modalities, str) else [str(m) for m in modalities]
+    try:
+        names = [modalities] if isinstance(modalities, str) else [str(m) for m in modalities]
+    except TypeError:
+        raise InputError(
+            f"modalities is {modalities!r}, not a list.",
+            hint=f"Give one of {', '.join(MODALITIES)} for each clustering.",
+        ) from None
     if len(names) != n_layers:
         raise InputError(
             f"modalities has {len(names)} entries for {n_layers} clusterings.", hint="Give one a clustering."
@@ -282,11 +292,12 @@ def _pair_weights(weights: Any, n_pairs: int) -> np.ndarray:
         w = np.asarray(weights, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"weights is not a list of numbers: {error}.") from error
-    if w.shape != (n_pairs,) or not np.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
+    if w.shape != (n_pairs,) or not np.isfinite(w).all() or (w < 0).any() or not (w > 0).any():
         raise InputError(
             f"weights must be {n_pairs} numbers, one a pair in the order of the pairing, none negative, not all 0; "
             f"got shape {w.shape}.",
         )
+    w = w / w.max()  # first, so that the sum of large weights stays finite
     return w / w.sum()
 
 

@@ -68,6 +68,11 @@ def check_groups(groups: Any, n_rows: int) -> np.ndarray:
         raise InputError(
             f"groups has the shape {values.shape}, for {n_rows} clips.", hint="Give the source of every clip."
         )
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        raise InputError(
+            f"groups has no value (NaN) for {int(np.isnan(values).sum())} of {n_rows} clips.",
+            hint="Give every clip a source; one of its own where it is not known.",
+        )
     if values.dtype == object:
         values = values.astype(str)
     return np.unique(values, return_inverse=True)[1].astype(np.int32)

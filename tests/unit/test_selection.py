@@ -512,3 +512,27 @@ def test_every_pair_has_its_permuted_control() -> None:
     assert true > 0.5 and true > 2 * noise
     alone = curation.select(np.stack([kind, kind], 1), ["audio", "visual"], budget=60, controls=False)
     assert "permuted" not in alone.report["pairs"][0]
+
+
+@pytest.mark.parametrize(
+    ("modalities", "settings", "said"),
+    [
+        (None, {}, "not a list"),
+        (5, {}, "not a list"),
+        (MODALITIES, {"groups": np.full(200, np.nan)}, "NaN"),
+        (MODALITIES, {"weights": [1.0, 2.0, np.inf, 0.0]}, "4 numbers"),
+        (np.ma.masked_array(_codes(200), mask=True), {}, "masked"),
+    ],
+)
+def test_odd_arguments_are_named(modalities: Any, settings: dict[str, Any], said: str) -> None:
+    codes = _codes(200)
+    if isinstance(modalities, np.ma.MaskedArray):
+        codes, modalities = modalities, MODALITIES
+    with pytest.raises(InputError, match=said):
+        curation.select(codes, modalities, budget=0.2, **settings)
+
+
+def test_large_weights_count_by_their_ratio() -> None:
+    codes = _codes(300)
+    large, small = (curation.select(codes, MODALITIES, budget=0.2, weights=[w] * 4) for w in (1e308, 1.0))
+    assert large.order.tolist() == small.order.tolist() and large.objective == pytest.approx(small.objective)
