@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from curation.cli import build_parser, settings_table
+from curation.cli import build_parser
+from curation.commands.settings import settings_table
 from tests.mediamaker import make_video
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -43,7 +43,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": STORE | {"exporters"},
     "importers": STORE | {"stage"},
     "demo": GROUND | {"media"},
-    "cli": STORE | API | {"jobs", "pipeline", "stages", "listing", "truth", "export", "importers", "demo"},
+    "commands": STORE | API | {"jobs", "pipeline", "stages", "listing", "truth", "export", "importers", "demo"},
+    "cli": {"commands"},
     "__init__": API | {"workspace"},
     "__main__": {"cli"},
 }

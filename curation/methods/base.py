@@ -63,6 +63,7 @@ class Request:
     like: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # rows of a subset to resemble
     device: str = "cpu"
     progress: Any = None
+    checkpoint: Any = None  # `load()`, `due()`, `save(arrays)`: where a run that may be cancelled keeps its state
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,164 @@
+"""Commands that make a workspace, run stages, say how things stand, and stop a run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from curation import jobs
+from curation.commands.base import Commands, add_settings, job, keep_settings, open_or_create, printable, short
+from curation.progress import Progress
+from curation.workspace import Workspace
+
+STAGES = {
+    "scan": "find and probe the media files",
+    "filter": "choose the videos that go on",
+    "segment": "cut the videos into clips",
+    "features": "measure the clips' sound and picture",
+    "cluster": "cluster every layer",
+    "select": "choose the subset",
+    "project": "lay out the maps of sound and picture",
+}
+
+
+def register(commands: Commands) -> None:
+    """init, run, one command a stage, status, cancel."""
+    command = commands.add("init", "make a workspace", _init)
+    command.add_argument(
+        "--media", action="append", default=[], metavar="FOLDER", help="folder of videos; may be repeated"
+    )
+    command.add_argument("--name", default="", help="name shown in the explorer")
+    add_settings(command)
+
+    command = commands.add("run", "run every stage that is missing or stale", _run)
+    command.add_argument(
+        "--media", action="append", default=[], metavar="FOLDER", help="folder of videos; makes the workspace"
+    )
+    command.add_argument("--until", choices=tuple(STAGES), default=None, help="stop after this stage")
+    add_settings(command)
+
+    for name, help in STAGES.items():
+        add_settings(commands.add(name, help, _stage))
+
+    command = commands.add("status", "what is done, stale, failed and why", _status)
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.add_argument("--files", action="store_true", help="list every file that is not used, with its reason")
+
+    command = commands.add("cancel", "ask the running jobs (or one) to stop", _cancel)
+    command.add_argument("job_id", nargs="?", default=None, help="id of the job; all running ones by default")
+
+
+def _init(options: argparse.Namespace) -> None:
+    workspace = open_or_create(options)
+    print(f"{workspace.path} is ready. Next: python -m curation run {workspace.path}")
+
+
+def _run(options: argparse.Namespace) -> None:
+    workspace = open_or_create(options)
+    only = tuple(STAGES)[: list(STAGES).index(options.until) + 1] if options.until else None
+    with job(workspace, options, "run") as (progress, record):
+        run_stages(workspace, progress, record, only)
+
+
+def _stage(options: argparse.Namespace) -> None:
+    workspace = Workspace.open(options.workspace)
+    keep_settings(workspace, options)
+    for line in _stale_before(workspace, options.command):
+        print(line)
+    with job(workspace, options, options.command) as (progress, record):
+        run_stages(workspace, progress, record, (options.command,))
+
+
+def _stale_before(workspace: Workspace, stage: str) -> list[str]:
+    """A line for each earlier stage whose result is older than the settings; a stage alone uses it as it is."""
+    from curation import pipeline
+
+    states = {status.stage: status for status in pipeline.status(workspace)}
+    reads, lines = pipeline.READS.get(stage), []
+    while reads:
+        if states[reads].state == "stale":
+            lines.append(
+                f"note: {reads} is stale ({states[reads].reason}); {stage} uses it as it is. `run` makes it anew."
+            )
+        reads = pipeline.READS.get(reads)
+    return lines
+
+
+def run_stages(workspace: Workspace, progress: Progress, record: jobs.JobRecord, only: Sequence[str] | None) -> None:
+    """Run stages (all that are needed where `only` is None), a line for each as it ends."""
+    from curation import pipeline
+
+    def say(name: str, report: Any, seconds: float) -> None:
+        facts = {key: value for key, value in report.facts.items() if value is not None}
+        if facts.pop("skipped", False):
+            print(f"{name:9} already done")
+            return
+        shown = ", ".join(f"{key.replace('_', ' ')} {short(value)}" for key, value in facts.items())
+        print(f"{name:9} {seconds:7.1f} s  {shown}")
+        for code, count in sorted(report.failures.items()):
+            print(f"{'':9} {count} {code}")
+        for notice in report.notices:
+            print(f"{'':9} note: {notice}")
+        record.result({name: facts})
+        sys.stdout.flush()
+
+    pipeline.run(workspace, progress, only=only, on_stage=say)
+
+
+def _status(options: argparse.Namespace) -> None:
+    from curation import pipeline
+    from curation.listing import unused_files
+
+    workspace = Workspace.open(options.workspace)
+    stages = pipeline.status(workspace)
+    unused = unused_files(workspace)
+    running = jobs.running_jobs(workspace)
+    if options.json:
+        print(
+            json.dumps(
+                {
+                    "workspace": str(workspace.path),
+                    "name": workspace.name,
+                    "settings": workspace.settings,
+                    "stages": [vars(stage) for stage in stages],
+                    "unused": {
+                        "counts": unused.counts,
+                        "files": unused.rows if options.files else unused.rows[:100],
+                    },
+                    "selections": [key.partition("/")[2] for key in workspace.keys("selections")],
+                    "jobs": jobs.list_jobs(workspace, 10),
+                },
+                indent=1,
+                ensure_ascii=False,
+                default=str,
+            )
+        )
+        return
+    print(f"{workspace.name}  {workspace.path}")
+    for stage in stages:
+        facts = next(iter(stage.facts.values()), {}) if len(stage.facts) == 1 else {"artefacts": len(stage.facts)}
+        shown = ", ".join(
+            f"{key} {short(facts[key])}" for key in ("files", "kept", "clips", "hours", "artefacts") if key in facts
+        )
+        print(f"  {stage.stage:9} {stage.state:9} {shown}{'  ' if shown and stage.reason else ''}{stage.reason}")
+    for code, count in unused.counts.items():
+        print(f"  not used: {count} {code}")
+    if options.files:
+        for row in unused.rows:
+            print("    " + printable(f"{row['path']}: {row['stage']}, {row['code']}: {row['message']}"))
+    for record in running:
+        done = f"{record.get('done', 0)}/{record.get('total', 0)}"
+        print(f"  running: {record['id']} {record['title']} {record.get('stage', '')} {done}")
+
+
+def _cancel(options: argparse.Namespace) -> None:
+    workspace = Workspace.open(options.workspace)
+    wanted = [options.job_id] if options.job_id else [job["id"] for job in jobs.running_jobs(workspace)]
+    for job_id in wanted:
+        jobs.cancel(workspace, job_id)
+        print(f"asked {job_id} to stop; what is finished is kept")
+    if not wanted:
+        print("no job is running")
