@@ -51,6 +51,12 @@ class ScanConfig:
     memory_limit_mb: int = setting(2048, "A file that needs more memory fails with `out_of_memory`.", low=256)
 
 
+def _words(kind: str, default: str) -> Any:
+    """A setting that lists words which drop a video with metadata."""
+    code = f"keyword_{kind.partition(' ')[0]}"
+    return setting(default, f"Videos with metadata that have one of these words are dropped (`{code}`); empty = none.")
+
+
 @dataclass(frozen=True)
 class FilterConfig:
     """Which videos go on."""
@@ -63,7 +69,40 @@ class FilterConfig:
     streams: str = setting("both", "Which streams a video must have.", choices=("both", "audio", "video", "any"))
     duplicates: str = setting("drop", "What happens to a second file of the same content.", choices=("drop", "keep"))
     where: str = setting(
-        "", "An SQL condition on any column of videos.parquet; what does not meet it is dropped (`where`)."
+        "",
+        "An SQL condition on any column of videos.parquet and on those that came with the media (listed.parquet); what "
+        "does not meet it is dropped (`where`).",
+    )
+    metadata_min_duration_s: float = setting(
+        30.0, "Videos that their metadata call shorter are dropped (`metadata_too_short`).", low=0
+    )
+    metadata_max_duration_s: float = setting(
+        597.0, "Videos that their metadata call longer are dropped (`metadata_too_long`); 0 = no limit.", low=0
+    )
+    languages: str = setting(
+        "en,es,pt,ru,ja,fr,de,ko",
+        "Videos with metadata whose title and description are in another language are dropped (`language`); empty = "
+        "all go on. Where it cannot be told they go on.",
+        pattern=r"[a-z]{2}(,[a-z]{2})*|",
+        allowed="two-letter codes, separated by commas",
+    )
+    drop_categories: str = setting("Gaming", "Videos of these YouTube categories are dropped (`category`).")
+    drop_artist: str = _words("artist", "artist,artists,singer,rapper,vevo,discography,full album,album")
+    drop_animation: str = _words("animation", "animation,animated,anime,cartoon,cartoons,animatic,stop motion,amv")
+    drop_gaming: str = _words(
+        "gaming",
+        "gaming,gameplay,gamer,playthrough,walkthrough,speedrun,let's play,lets play,minecraft,fortnite,roblox,xbox,"
+        "playstation,nintendo",
+    )
+    drop_tutorial: str = _words("tutorial", "tutorial,tutorials,how to,lesson,course,step by step,tips and tricks")
+    drop_official: str = _words(
+        "official video",
+        "official video,official music video,official audio,official lyric video,lyric video,official trailer,official",
+    )
+    keywords_in: str = setting(
+        "title",
+        "Where the words of `drop_artist` ... `drop_official` are looked for.",
+        choices=("title", "title+description"),
     )
 
 
@@ -77,9 +116,29 @@ class SegmentConfig:
         "`shots`: the central piece of each shot that is long enough; `windows`: fixed windows one after another.",
         choices=("shots", "windows"),
     )
-    max_clips: int = setting(3, "At most this many clips a video, evenly spread; 0 = all.", low=0)
+    max_clips: int = setting(3, "At most this many clips a video; 0 = all.", low=0)
+    choice: str = setting(
+        "different",
+        "Which clips stay where a video has more: `different`: those that look most different, chosen greedily; "
+        "`even`: evenly spread. `windows` are always evenly spread.",
+        choices=("different", "even"),
+    )
     hop_s: float = setting(0.0, "`windows`: distance of two starts, seconds; 0 = clip_s.", low=0)
-    threshold: float = setting(10.0, "`shots`: scdet's threshold for a cut, 0 to 100.", low=0, high=100)
+    detector: str = setting(
+        "structure",
+        "`shots`: `structure`: scdet's score times how much the picture's structure changed, which pans and flashes "
+        "do not change; `scdet`: FFmpeg's filter, exactly.",
+        choices=("structure", "scdet"),
+    )
+    threshold: float = setting(
+        0.0, "`shots`: a frame with this score starts a new shot; 0 = the detector's own, 3.5 or 10.", low=0, high=100
+    )
+    anneal: float = setting(
+        1.2,
+        "`scdet`: the threshold rises by this factor, up to 100, until max_clips shots are long enough; 1 = never.",
+        low=1,
+        high=100,
+    )
     time_limit_s: float = setting(
         120.0,
         "A video that takes longer to search for shots (beyond its own duration) fails.",
@@ -93,7 +152,24 @@ class SegmentConfig:
 class FeaturesConfig:
     """What is measured of each clip's sound and picture."""
 
-    extractors: str = setting("sound,picture", "Names of extractors, separated by commas.", pattern=r"[\w.,-]+")
+    extractors: str = setting(
+        "sound,picture",
+        "Names of extractors, separated by commas: sound, picture, vggish, slowfast, slowfast-dense, or "
+        "`hub:<model id>` for a model of the hub (`hub:owner/model@revision#audio`).",
+        pattern=r"[\w.,:/@#-]+",
+    )
+    weights_folder: str = setting(
+        "",
+        "Where trained weights are looked for first; empty = only in the caches of torch and the hub.",
+        affects=False,
+    )
+    fetch_weights: bool = setting(True, "Fetch trained weights that are not on this machine.", affects=False)
+    measures: str = setting(
+        "sound-health,picture-health,sound-print,picture-print,sound-onsets,picture-onsets",
+        "Names of measures made in the same decoding (health, prints, onsets), separated by commas; they are not "
+        "clustered. Empty = none.",
+        pattern=r"[\w.,-]*",
+    )
     time_limit_s: float = setting(
         60.0,
         "A file that takes longer (beyond the duration of its clips) fails with `timeout`.",
@@ -101,6 +177,50 @@ class FeaturesConfig:
         high=36000,
     )
     memory_limit_mb: int = setting(3072, "A file that needs more memory fails with `out_of_memory`.", low=512)
+
+
+@dataclass(frozen=True)
+class HealthConfig:
+    """What counts as a fault of a clip."""
+
+    silent_share: float = setting(0.95, "`silent`: silent for at least this share of the time.", low=0, high=1)
+    clipped_share: float = setting(0.001, "`clipped`: at least this share of samples at full scale.", low=0, high=1)
+    quiet_lufs: float = setting(-45.0, "`quiet`: loudness below this, LUFS.", low=-90, high=0)
+    black_share: float = setting(0.95, "`black`: black for at least this share of the time.", low=0, high=1)
+    static_share: float = setting(0.98, "`static`: nothing moves for at least this share of the time.", low=0, high=1)
+    slide_share: float = setting(
+        0.8, "`slide_show`: nothing moves for at least this share of the time, but for steps.", low=0, high=1
+    )
+    length_gap_s: float = setting(
+        0.5, "`length_mismatch`: one stream without the other for at least this long, seconds.", low=0.1
+    )
+    speech_score: float = setting(0.5, "`speech_like`: a score of at least this.", low=0, high=1)
+    music_score: float = setting(0.5, "`music_like`: a score of at least this.", low=0, high=1)
+    sound_distance: float = setting(
+        0.2, "Copies in sound: at most this share of the signs of their prints differs.", low=0, high=0.4
+    )
+    picture_distance: float = setting(
+        0.18, "Copies in picture: at most this share of the signs of their prints differs.", low=0, high=0.4
+    )
+    change_distance: float = setting(
+        0.3, "Copies in picture: and at most this share of the signs of how they move.", low=0, high=1
+    )
+    shared_sources: int = setting(
+        1, "`shared_sound`: at least so many other sources have this sound under another picture.", low=1
+    )
+    clear_event_percentile: float = setting(
+        95.0, "`clear_event`: sound and motion fit better than this share of shifted and of other sounds, percent.",
+        low=50, high=100,
+    )  # fmt: skip
+    late_sound_s: float = setting(
+        0.15, "`sound_off_time`: a clear event whose sound is off by at least this, seconds.", low=0.04, high=0.5
+    )
+    unhealthy: str = setting(
+        "missing_stream,silent,black,static",
+        "A clip with one of these flags is not healthy; separated by commas, empty = none.",
+        pattern=r"[\w, ]*",
+        allowed="names of flags, separated by commas",
+    )
 
 
 @dataclass(frozen=True)
@@ -129,12 +249,32 @@ class ClusterConfig:
     pca_dim: int = setting(0, "Project onto this many principal components first; 0 = no projection.", low=0, high=4096)
     n_iter: int = setting(25, "Rounds of k-means.", low=1, high=1000)
     seed: int = setting(0, "Seed of k-means.", low=0, high=2**63 - 1)
+    replicates: int = setting(
+        5, "Runs of k-means with seeds of their own; `concord` averages over them and says how stable its choice is.",
+        low=1, high=20,
+    )  # fmt: skip
+    fit: str = setting(
+        "keep",
+        "Where clips were added since a layer was clustered: `keep`: they join the clusters that are there, and the "
+        "run says how far they drift from them; `refit`: clustered anew, of all clips.",
+        choices=("keep", "refit"),
+    )
 
 
 METHOD_NAMES = (
     "concord", "batch-greedy", "greedy", "ratio", "ascent", "mixture", "pca-inner-product", "pca-cosine", "pca-l1",
     "pca-l2", "contrastive", "random", "matched-random",
 )  # fmt: skip
+
+
+def _shares(help: str) -> Any:
+    """A setting that bounds the share of a column's values."""
+    return setting(
+        "",
+        help + " of clips with this value of a column, e.g. `speech_like:true=0.4`; empty = none.",
+        pattern=r"|[^:=,]+:[^:=,]+=[\d.]+(,[^:=,]+:[^:=,]+=[\d.]+)*",
+        allowed="column:value=share, separated by commas",
+    )
 
 
 def _bounds(help: str) -> Any:
@@ -158,16 +298,25 @@ class SelectConfig:
         allowed="a share such as 0.2, a number of clips such as 500, or hours such as 1.5h",
     )
     method: str = setting(
-        "batch-greedy",
+        "concord",
         "`concord`: clips whose sound belongs to their picture, then spread over kinds; "
         "`batch-greedy`: the most mutual information between sound and picture clusters (ACAV100M); `greedy`: one clip "
         "at a time; `ratio`, `ascent`, `mixture`: scores by how often clusters meet; `pca-...`, `contrastive`: "
         "baselines on features; `random`: the control; `matched-random`: the control with the clusters of `like`.",
         choices=METHOD_NAMES,
     )
+    breadth: float = setting(
+        0.5, "`concord`: from purest (0: the best pairs, of whatever kind) to broadest (1: every kind).", low=0, high=1
+    )
+    content_prior: str = setting(
+        "graded",
+        "`concord`: `graded` lets kinds of content that seldom correspond count against a clip, as far as the data "
+        "show them; `off` judges the pairing of sound and picture alone.",
+        choices=("graded", "off"),
+    )
     options: str = setting(
         "",
-        "Settings that only this method has, e.g. `rounds=30,marginals=own` for `mixture`.",
+        "Other settings that only this method has, e.g. `rounds=30,marginals=own` for `mixture`.",
         pattern=r"|[a-z_]+=[\w.+-]+(,[a-z_]+=[\w.+-]+)*",
         allowed="name=value, separated by commas",
     )
@@ -202,9 +351,23 @@ class SelectConfig:
         pattern=r"[\w., -]*",
         allowed="names of clusterings, separated by commas",
     )
+    where: str = setting(
+        "", "Scope: an SQL condition on the columns of the clips; only what meets it is chosen from. Answers "
+        "(truth_..., label_...) cannot be named.",
+    )  # fmt: skip
+    include: str = setting("", "An SQL condition: clips that meet it are chosen first, before any comparison.")
+    exclude: str = setting("", "An SQL condition: clips that meet it are never chosen.")
+    duplicates: str = setting(
+        "one", "`one`: at most one clip of each duplicate group; `all`: as many as come.", choices=("one", "all")
+    )
     max_per_source: int = setting(0, "At most this many clips of one source; 0 = no limit.", low=0)
     cluster_floor: str = _bounds("At least this share, or this many clips,")
     cluster_cap: str = _bounds("At most this share, or this many clips,")
+    share_floor: str = _shares("At least this share")
+    share_cap: str = _shares("At most this share")
+    costs: bool = setting(
+        False, "Also choose without each constraint and report what it costs in mutual information; takes longer."
+    )
     seed: int = setting(0, "Seed of the draws.", low=0, high=2**63 - 1)
     name: str = setting(
         "",
@@ -227,7 +390,9 @@ class ResourcesConfig:
     """What a run may use; never changes a result."""
 
     workers: int = setting(0, "Decoding processes; 0 = one a core.", affects=False, low=0, high=256)
-    device: str = setting("auto", "Where k-means and selection run.", affects=False, choices=("auto", "cpu", "cuda"))
+    device: str = setting(
+        "auto", "Where networks, k-means and selection run.", affects=False, choices=("auto", "cpu", "cuda")
+    )
 
 
 @dataclass(frozen=True)
@@ -238,6 +403,7 @@ class Config:
     filter: FilterConfig = field(default_factory=FilterConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    health: HealthConfig = field(default_factory=HealthConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
     project: ProjectConfig = field(default_factory=ProjectConfig)

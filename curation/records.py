@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 
 VIDEOS = pa.schema(
@@ -14,10 +16,10 @@ VIDEOS = pa.schema(
             "video_id",
             pa.string(),
         ),  # from root and path: one row a file, also for a second file of the same content
-        ("path", pa.string()),  # relative to its root; bytes that are not UTF-8 are shown as \xNN
-        ("path_bytes", pa.binary()),  # the name as the file system has it
-        ("root", pa.int32()),  # index into the workspace's media roots
-        ("title", pa.string()),  # the folder that holds the file; empty at the top of the root
+        ("path", pa.string()),  # relative to its root, or absolute; bytes that are not UTF-8 are shown as \xNN
+        ("path_bytes", pa.binary()),  # the name as the file system has it; for a member of a tar its place in it
+        ("root", pa.int32()),  # index into the workspace's sources
+        ("title", pa.string()),  # what a list says, else the folder that holds the file; empty at the top of the root
         ("content_id", pa.string()),  # BLAKE2b-128; empty when the file could not be read
         ("duplicate_of", pa.string()),  # video_id of the first file with this content; empty for the first
         ("status", pa.string()),  # ok | failed
@@ -49,6 +51,7 @@ FILTERED = pa.schema(
         ("status", pa.string()),  # ok | dropped
         ("code", pa.string()),
         ("message", pa.string()),
+        ("language", pa.string()),  # of title and description, where there are metadata; empty: none, or not told
     ]
 )
 
@@ -62,6 +65,9 @@ SEGMENTED = pa.schema(
         ("duration_s", pa.float64()),  # of what can be decoded, where that was looked at
         ("n_clips", pa.int32()),
         ("cuts_s", pa.list_(pa.float64())),  # shot boundaries, seconds from the start; null when not searched
+        ("scores", pa.list_(pa.float64())),  # the detector's score of each cut
+        ("signatures", pa.binary()),  # what the video shows: 24 bytes every step_s seconds
+        ("step_s", pa.float64()),
     ]
 )
 
@@ -107,6 +113,12 @@ def video_id(root: int, path: bytes) -> str:
 def clip_id(content_id: str, start_s: float, end_s: float) -> str:
     """Id of a clip by its content and its place in it (to the millisecond): 26 base-32 characters."""
     return _id(b"clip", content_id.encode(), str(round(start_s * 1000)).encode(), str(round(end_s * 1000)).encode())
+
+
+def clip_keys(clip_ids: Sequence[str]) -> np.ndarray:
+    """uint64 (n,): the first eight bytes of a hash of each clip id, by which tables are matched."""
+    digests = b"".join(hashlib.blake2b(clip.encode(), digest_size=8).digest() for clip in clip_ids)
+    return np.frombuffer(digests, np.uint64)
 
 
 def shown_path(path: bytes) -> str:

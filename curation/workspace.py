@@ -18,16 +18,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curation import sourcespec
 from curation.atomic import read_json, replacing, write_json
 from curation.config import Config
 from curation.errors import InputError, MissingArtefactError, SettingError, WorkspaceError
 from curation.locks import writer_lock
+from curation.sourcespec import SourceSpec, read_sources
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: `sources` of several kinds where 1 had `roots`, folders alone
 MARKER = "artefact.json"
 CLIPS_FINGERPRINT = "clips_fingerprint"  # in the info of artefacts with one value a clip: which table of clips
-TABLES = ("videos", "filtered", "segmented", "clips")
-FOLDERS = ("features", "clusterings", "selections", "projections", "columns")
+TABLES = ("videos", "listed", "filtered", "segmented", "clips", "health")
+FOLDERS = ("features", "measures", "clusterings", "selections", "projections", "columns")
 _FINGERPRINT_KEY = b"concord.fingerprint"
 
 
@@ -59,43 +61,51 @@ class Workspace:
     # -- opening ---------------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], *, name: str = "", roots: Sequence[str] = ()) -> Workspace:
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        name: str = "",
+        roots: Sequence[str] = (),
+        sources: Sequence[SourceSpec] = (),
+    ) -> Workspace:
         """Make a workspace in a new or empty folder; opens it when it is one already.
 
+        `roots` are media folders, `sources` media of any kind (`curation.sourcespec`); both may be given.
         Raises `WorkspaceError` when the folder holds something else.
         """
-        folder = _folder(path)
-        if (folder / "workspace.json").is_file():
-            return cls.open(folder)
+        place = _folder(path)
+        if (place / "workspace.json").is_file():
+            return cls.open(place)
         try:
-            occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+            occupied = place.exists() and (not place.is_dir() or any(place.iterdir()))
         except OSError as error:
             raise WorkspaceError(
-                f"{folder} cannot be read ({error.strerror}).", hint="Choose another folder."
+                f"{place} cannot be read ({error.strerror}).", hint="Choose another folder."
             ) from error
         if occupied:
             raise WorkspaceError(
-                f"{folder} holds other files and is no workspace.",
+                f"{place} holds other files and is no workspace.",
                 hint="Give the path of a new or an empty folder; nothing in this one was changed.",
             )
         description = {
             "format_version": FORMAT_VERSION,
-            "name": name or folder.name,
-            "roots": [str(Path(root).expanduser().resolve()) for root in roots],
+            "name": name or place.name,
+            "sources": [spec.as_json() for spec in (*map(sourcespec.folder, roots), *sources)],
             "settings": {},
             "created": time.time(),
         }
-        write_json(folder / "workspace.json", description)
-        return cls(folder, description)
+        write_json(place / "workspace.json", description)
+        return cls(place, description)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Workspace:
         """Open a workspace. Raises `WorkspaceError` when there is none, or it was made by a newer version."""
-        folder = _folder(path)
-        file = folder / "workspace.json"
+        place = _folder(path)
+        file = place / "workspace.json"
         if not file.is_file():
             raise WorkspaceError(
-                f"There is no workspace at {folder}.",
+                f"There is no workspace at {place}.",
                 hint="Make one with: python -m curation init WORKSPACE --media FOLDER",
             )
         description = read_json(file)
@@ -104,21 +114,26 @@ class Workspace:
             raise WorkspaceError(f"{file} does not describe a workspace.", hint="Restore it from a copy.")
         if version > FORMAT_VERSION:
             raise WorkspaceError(
-                f"{folder} was made by a newer version of Concord "
+                f"{place} was made by a newer version of Concord "
                 f"(format {version}, this one reads up to {FORMAT_VERSION}).",
                 hint="Update Concord to open it; nothing was changed.",
                 code="newer_format",
             )
-        return cls(folder, description)
+        return cls(place, _migrated(description))
 
     @property
     def name(self) -> str:
         return str(self._description.get("name") or self.path.name)
 
     @property
+    def sources(self) -> list[SourceSpec]:
+        """Where the media come from. Rows of videos.parquet point into this list by `root`."""
+        return read_sources(self._description)
+
+    @property
     def roots(self) -> list[str]:
-        """Media folders, absolute. Rows of videos.parquet point into this list by `root`."""
-        return list(self._description.get("roots", []))
+        """For each source the folder, absolute, that the paths of its rows are relative to."""
+        return [spec.root for spec in self.sources]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -150,16 +165,28 @@ class Workspace:
     def current_selection(self, name: str) -> None:
         write_json(self.path / "selections" / "current.json", {"name": name})
 
-    def configure(self, changes: Mapping[str, Any] | None = None, *, roots: Sequence[str] | None = None) -> Config:
-        """Check and keep changed settings (and media roots); returns the whole configuration."""
+    def configure(
+        self,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        roots: Sequence[str] | None = None,
+        sources: Sequence[SourceSpec] | None = None,
+    ) -> Config:
+        """Check and keep changed settings (and sources); returns the whole configuration.
+
+        `sources` replaces all sources, `roots` the folders among them. To add: `sources=[*workspace.sources, more]`,
+        at the end, because rows of the tables point at sources by number.
+        """
         with writer_lock(self.path / "locks" / "workspace.lock", purpose="settings", wait_s=10):
-            description = read_json(self.path / "workspace.json")
+            description = _migrated(read_json(self.path / "workspace.json"))
             before = Config().replace(description.get("settings", {}))
             config = before.replace(changes or {})
             settings = _differences(config)
+            if sources is not None:
+                description["sources"] = [spec.as_json() for spec in sources]
             if roots is not None:
-                known = [str(Path(root).expanduser().resolve()) for root in roots]
-                description["roots"] = known
+                wanted = _with_folders(read_sources(description), [sourcespec.folder(root) for root in roots])
+                description["sources"] = [spec.as_json() for spec in wanted]
             description["settings"] = settings
             if description != self._description or changes:
                 write_json(self.path / "workspace.json", description)
@@ -335,25 +362,36 @@ class Workspace:
 
     def feature_parts(self, extractor: str, layer: str) -> list[Path]:
         """Part files of one layer in row order, float16 (rows of the part, dim)."""
-        return sorted((self.artefact_path(f"features/{extractor}") / layer).glob("part-*.npy"))
+        return self._parts(f"features/{extractor}", layer)
 
     def features(self, extractor: str, layer: str, rows: np.ndarray | None = None) -> np.ndarray:
         """Features of `rows` (all by default), float32 (n, dim). Where few rows are asked, parts are mapped."""
-        parts = [np.load(path, mmap_mode="r", allow_pickle=False) for path in self.feature_parts(extractor, layer)]
+        return self._rows_of_parts(f"features/{extractor}", layer, rows, np.dtype(np.float32))
+
+    def measures(self, name: str, layer: str, rows: np.ndarray | None = None) -> np.ndarray:
+        """Measures of `rows` (all by default), (n, dim) of the layer's own dtype. As `features` otherwise."""
+        return self._rows_of_parts(f"measures/{name}", layer, rows, None)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _parts(self, key: str, layer: str) -> list[Path]:
+        return sorted((self.artefact_path(key) / layer).glob("part-*.npy"))
+
+    def _rows_of_parts(self, key: str, layer: str, rows: np.ndarray | None, dtype: np.dtype | None) -> np.ndarray:
+        parts = [np.load(path, mmap_mode="r", allow_pickle=False) for path in self._parts(key, layer)]
         if not parts:
-            raise MissingArtefactError(f"{self.name} has no features/{extractor}/{layer}.", hint="Run: features")
+            raise MissingArtefactError(f"{self.name} has no {key}/{layer}.", hint="Run: features")
+        dtype = parts[0].dtype if dtype is None else dtype
         if rows is None:
-            return np.concatenate(parts).astype(np.float32)
+            return np.concatenate(parts).astype(dtype, copy=False)
         wanted = np.asarray(rows, dtype=np.int64)
         starts = np.cumsum([0, *[len(part) for part in parts]])
         owner = np.searchsorted(starts, wanted, side="right") - 1
-        out = np.empty((len(wanted), parts[0].shape[1]), np.float32)
+        out = np.empty((len(wanted), parts[0].shape[1]), dtype)
         for index in np.unique(owner):
             at = np.flatnonzero(owner == index)
             out[at] = parts[index][wanted[at] - starts[index]]
         return out
-
-    # -- inside ----------------------------------------------------------------------------------------------------
 
     def _manifest(self) -> dict[str, Any]:
         path = self.path / "manifest.json"
@@ -388,6 +426,21 @@ def _folder(path: str | os.PathLike[str]) -> Path:
     except (TypeError, ValueError, RuntimeError, OSError) as error:
         raise WorkspaceError(f"{str(path)[:200]!r} is not the path of a folder ({error}).") from error
     return folder
+
+
+def _migrated(description: dict[str, Any]) -> dict[str, Any]:
+    """A description of any format as one of the present format; what lies on the disk is rewritten when it changes."""
+    sources = [spec.as_json() for spec in read_sources(description)]
+    kept = {key: value for key, value in description.items() if key != "roots"}
+    return kept | {"format_version": FORMAT_VERSION, "sources": sources}
+
+
+def _with_folders(sources: list[SourceSpec], folders: list[SourceSpec]) -> list[SourceSpec]:
+    """`sources` with `folders` in place of their folders; where there are other kinds, what stays keeps its place."""
+    if all(spec.kind == "folder" for spec in sources):
+        return folders
+    kept = [spec for spec in sources if spec.kind != "folder" or spec in folders]
+    return kept + [spec for spec in folders if spec not in kept]
 
 
 def _quoted(path: Path) -> str:

@@ -30,6 +30,7 @@ from starlette.routing import BaseRoute, Route
 
 from curation.errors import ConcordError, MediaError, NotAllowedError
 from curation.home import cache_folder, check_allowed, open_allowed
+from curation.media.location import locate
 from curation.media.sandbox import Sandbox
 from curation.records import real_path
 from curation.workspace import Workspace
@@ -229,7 +230,8 @@ def _find_clip(ws_path: str, fingerprint: str, clip: str) -> tuple[int, bytes, f
 
 def _span(path: str, start_s: float, end_s: float) -> Span:
     try:
-        resolved = check_allowed(path)
+        held = locate(path)  # a member of a tar is in the tar
+        resolved = check_allowed(held.file)
         info = resolved.stat()
     except NotAllowedError:
         raise _Refusal(403, "This file may not be read.") from None
@@ -237,7 +239,8 @@ def _span(path: str, start_s: float, end_s: float) -> Span:
         raise _Refusal(404, "The media file is not there any more.") from None
     if not resolved.is_file():
         raise _Refusal(404, "This is not a file.")
-    return Span(str(resolved), start_s, end_s, f"{info.st_size}-{info.st_mtime_ns}")
+    place = str(resolved) + path[len(held.file) :]
+    return Span(place, start_s, end_s, f"{info.st_size}-{info.st_mtime_ns}")
 
 
 def _preview_span(path: str) -> Span:

@@ -10,10 +10,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # A room and the rooms it may import. Every room may import itself and `curation.errors`.
-GROUND = {"atomic", "locks", "progress", "config", "records"}
-STORE = GROUND | {"workspace"}
+GROUND = {"atomic", "locks", "progress", "config", "records", "checkpoint", "sourcespec"}
+STORE = GROUND | {"workspace", "columns"}
 NUMBERS = {"kernels", "checks"}
 API = {"clustering", "selection", "information"}
+AUDIT = {"audit", "audit_draw", "audit_report"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "atomic": set(),
@@ -22,7 +23,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "progress": set(),
     "config": set(),
     "records": set(),
+    "sourcespec": set(),
     "workspace": GROUND,
+    "checkpoint": {"atomic"},
+    "early": {"atomic", "records"},
+    "columns": GROUND | {"workspace"},
     "jobs": STORE,
     "kernels": set(),
     "checks": {"kernels"},
@@ -33,23 +38,34 @@ MAY_IMPORT: dict[str, set[str]] = {
     "information": NUMBERS,
     "selection": NUMBERS | {"constraints", "methods", "controls"},
     "media": {"atomic"},
-    "extractors": {"media"},
+    "extractors": {"media", "atomic"},
+    "health": {"config", "extractors", "kernels"},
+    "sources": STORE | {"media"},
     "stage": STORE | {"media"},
-    "stages": STORE | API | {"stage", "media", "extractors", "kernels", "methods", "checks"},
+    "stages": STORE
+    | API
+    | {"stage", "early", "sources", "media", "extractors", "health", "kernels", "methods", "checks"},
     "pipeline": STORE | {"stage", "stages"},
     "listing": STORE,
     "truth": STORE | {"export"},
+    "audit": STORE | {"media"},
+    "audit_draw": STORE | {"kernels", "audit"},
+    "audit_report": {"kernels", "audit"},
     "exporters": STORE,
     "export": STORE | {"exporters"},
-    "importers": STORE | {"stage"},
+    "importers": STORE | NUMBERS | {"stage"},
     "demo": GROUND | {"media"},
-    "commands": STORE | API | {"jobs", "pipeline", "stages", "listing", "truth", "export", "importers", "demo"},
+    "commands": STORE
+    | API
+    | AUDIT
+    | {"jobs", "pipeline", "sources", "stages", "listing", "truth", "export", "importers", "demo"},
     "cli": {"commands"},
     "__init__": API | {"workspace"},
     "__main__": {"cli"},
 }
 # What the explorer may take from the engine, by part.
 EXPLORER_MAY = STORE | {"jobs", "stage", "pipeline", "listing", "export", "exporters", "truth", "home", "errors"}
+EXPLORER_MAY |= AUDIT
 VIEWS_MAY = EXPLORER_MAY | {"kernels", "information"}
 ROUTES_MAY = EXPLORER_MAY | {"media"}
 
@@ -108,7 +124,7 @@ def test_kernels_touch_no_files_and_no_settings(path: Path) -> None:
     standard = (
         "collections concurrent contextlib dataclasses enum functools math os threading time types typing warnings"
     )
-    numerical = "faiss numba numpy scipy threadpoolctl torch"
+    numerical = "faiss llvmlite numba numpy scipy threadpoolctl torch"
     allowed = {"__future__", "curation", *standard.split(), *numerical.split()}
     if path.name == "compiled.py":  # keeps compiled machine code on disk, which is how kernels start, not what they do
         allowed |= {"hashlib", "pathlib"}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from pathlib import Path
 
-from curation.commands.base import Commands, Terminal, short
+import numpy as np
+
+from curation.checkpoint import Checkpoint
+from curation.commands.base import Commands, StopSignals, Terminal, short
 from curation.config import parse_assignments
 from curation.errors import InputError
 from curation.progress import Progress
@@ -34,11 +38,12 @@ def register(commands: Commands) -> None:
     command.add_argument("--refill", default="redraw")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--device", default="auto")
+    command.add_argument(
+        "--checkpoint", type=Path, default=None, help="keep the state of the run here; started again, it goes on"
+    )
 
 
 def _select_array(options: argparse.Namespace) -> None:
-    import numpy as np
-
     from curation.atomic import write_array
     from curation.selection import select
 
@@ -49,6 +54,10 @@ def _select_array(options: argparse.Namespace) -> None:
         assignments = np.load(options.assignments, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise InputError(f"{options.assignments} cannot be read as a .npy array ({error}).") from error
+    checkpoint = None
+    if options.checkpoint:
+        name = options.checkpoint.with_name(options.checkpoint.name.removesuffix(".npz") + ".npz")
+        checkpoint = Checkpoint(name, _identity(options, assignments))
     found = select(
         assignments,
         [modality.strip() for modality in options.modalities.split(",")],
@@ -61,9 +70,12 @@ def _select_array(options: argparse.Namespace) -> None:
         refill=options.refill,
         seed=options.seed,
         device=options.device,
-        progress=Progress(Terminal(sys.stderr)),
+        progress=Progress(Terminal(sys.stderr), StopSignals()),
+        checkpoint=checkpoint,
     )
     write_array(out, found.order)
+    if checkpoint:
+        checkpoint.drop()
     report = found.report
     device = report["device"]
     print(f"{len(found.order)} of {len(assignments)} rows to {out}, on {device['used']}: {device['why']}")
@@ -73,3 +85,13 @@ def _select_array(options: argparse.Namespace) -> None:
     )
     for notice in report.get("notices", []):
         print(f"note: {notice}")
+
+
+def _identity(options: argparse.Namespace, assignments: np.ndarray) -> str:
+    """Tells one run from another: its settings and the array, by shape, type and a thousand of its rows."""
+    names = ("modalities", "budget", "method", "options", "pairing", "batch_size", "selection_size", "refill", "seed")
+    digest = hashlib.blake2b(repr([getattr(options, name) for name in names]).encode(), digest_size=16)
+    digest.update(f"{assignments.shape} {assignments.dtype}".encode())
+    step = max(1, len(assignments) // 1000) if assignments.ndim else 1
+    digest.update(np.ascontiguousarray(assignments[::step] if assignments.ndim else assignments).tobytes())
+    return digest.hexdigest()

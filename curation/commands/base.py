@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from curation import jobs
+from curation import jobs, sourcespec
 from curation.config import parse_assignments
 from curation.errors import ConcordError, InputError
 from curation.progress import Progress
+from curation.sources.registry import source_of
+from curation.sourcespec import SourceSpec
 from curation.workspace import Workspace
 
 
@@ -45,33 +47,53 @@ def add_settings(command: argparse.ArgumentParser) -> None:
 
 
 def open_or_create(options: argparse.Namespace) -> Workspace:
-    """The workspace of a command that may make it (`--media`), with the command's settings kept in it."""
-    for folder in options.media:
-        if not Path(folder).expanduser().is_dir():
-            raise InputError(
-                f"The media folder {folder} does not exist.",
-                hint="Give the path of a folder that holds videos.",
-            )
-    if (options.workspace / "workspace.json").is_file() or not options.media:
+    """The workspace of a command that may make it (`--media`, ...), with the command's settings kept in it."""
+    given = named_sources(options)
+    if (options.workspace / "workspace.json").is_file() or not given:
         if options.command == "init":
             workspace = Workspace.create(options.workspace, name=options.name)
         else:
             workspace = Workspace.open(options.workspace)
-        added = [root for root in map(str, map(_absolute, options.media)) if root not in workspace.roots]
+        added = [spec for spec in given if spec not in workspace.sources]
         if added:
-            workspace.configure(roots=[*workspace.roots, *added])
+            workspace.configure(sources=[*workspace.sources, *added])
     else:
         # Settings are checked first, so that a wrong one leaves no half-made workspace.
         from curation.config import Config
 
         Config().replace(parse_assignments(options.set))
-        workspace = Workspace.create(options.workspace, name=getattr(options, "name", ""), roots=options.media)
+        workspace = Workspace.create(options.workspace, name=getattr(options, "name", ""), sources=given)
     keep_settings(workspace, options)
     return workspace
 
 
-def _absolute(folder: str) -> Path:
-    return Path(folder).expanduser().resolve()
+def add_sources(command: argparse.ArgumentParser) -> None:
+    """`--media`, `--list`, `--metadata`, `--tars` for a command that may make a workspace; each may be repeated."""
+    repeated: dict[str, Any] = {"action": "append", "default": []}
+    command.add_argument(
+        "--media", metavar="FOLDER", help="folder of videos; may be repeated, as the next ones", **repeated
+    )
+    command.add_argument(
+        "--list", metavar="FILE", help="txt (a path a line), csv, tsv or parquet with a column `path`", **repeated
+    )
+    command.add_argument(
+        "--metadata",
+        nargs=2,
+        metavar=("TSV", "FOLDER"),
+        help="ACAV100M's metadata.tsv, and the folder of its videos (YouTube ids in their names)",
+        **repeated,
+    )
+    command.add_argument("--tars", metavar="FOLDER", help="folder of WebDataset tars, or one tar", **repeated)
+
+
+def named_sources(options: argparse.Namespace) -> list[SourceSpec]:
+    """The sources that a command names, kind by kind. Raises `InputError` for what is not there."""
+    specs = [*map(sourcespec.folder, options.media), *map(sourcespec.file_list, options.list)]
+    specs += [sourcespec.metadata(file, folder) for file, folder in options.metadata]
+    specs += map(sourcespec.tars, options.tars)
+    for spec in specs:
+        source_of(spec).check()
+    return list(dict.fromkeys(specs))
 
 
 def keep_settings(workspace: Workspace, options: argparse.Namespace) -> None:

@@ -1,65 +1,94 @@
-"""The command `import`: clips, features, assignments and columns made elsewhere."""
+"""The command `import`: clips, features, assignments, shards, columns and lists made elsewhere."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from curation.commands.base import Commands, short
+from curation.commands.base import Commands, job, short
 from curation.errors import InputError
+from curation.progress import Progress
 from curation.workspace import Workspace
 
 
 def register(commands: Commands) -> None:
     """import."""
-    command = commands.add("import", "bring in clips, features, assignments, or a column made elsewhere", _import)
+    command = commands.add("import", "bring in clips, features, assignments, columns or a list made elsewhere", _import)
     command.add_argument(
         "--clips", type=Path, default=None, help="csv or parquet: one row a clip, in the order of the arrays"
     )
     command.add_argument(
-        "--features",
-        action="append",
-        default=[],
-        metavar="NAME=FILE",
-        help="features (N, dim), .npy or parquet",
-    )
-    command.add_argument("--modality", choices=("audio", "visual"), default=None, help="modality of --features")
-    command.add_argument("--assignments", type=Path, default=None, help="integer (N, D) .npy")
-    command.add_argument("--names", default="", help="names of the D columns, e.g. audio:a0,audio:a1,visual:v0")
+        "--features", action="append", default=[], metavar="[audio:|visual:]NAME[/LAYER]=FILE",
+        help="features (N, dim), .npy or parquet; may be repeated",
+    )  # fmt: skip
     command.add_argument(
-        "--truth",
-        "--columns",
-        type=Path,
-        default=None,
-        dest="table",
-        help="csv, tsv, jsonl or parquet to join",
+        "--modality", choices=("audio", "visual"), default="", help="modality of --features that do not say it"
     )
-    command.add_argument("--key", default="", help="its column that names the clip: id, file name, path or stem")
-    command.add_argument("--column", default="", help="its column that is joined")
+    command.add_argument("--assignments", type=Path, default=None, help="integer (N, D) .npy, or a table")
+    command.add_argument("--names", default="", help="names of the D columns, e.g. audio:a0,audio:a1,visual:v0")
+    command.add_argument("--shards", type=Path, default=None, metavar="FOLDER", help="shard-*.pkl of ACAV100M's code")
+    command.add_argument("--segments", type=Path, default=None, metavar="FOLDER", help="their shard-*.json")
+    command.add_argument("--prefix", default="", help="put before the names of what the shards hold")
+    command.add_argument("--list", type=Path, default=None, help="a curated list; becomes the selection --name")
+    command.add_argument(
+        "--truth", "--columns", type=Path, default=None, dest="table", help="csv, tsv, jsonl or parquet to join"
+    )
+    command.add_argument(
+        "--key", default="", help="its column that names the clip: id, file name, path, stem, YouTube id or URL"
+    )
+    command.add_argument("--start", default="", help="its column with the start of the clip, seconds (within 0.5 s)")
+    command.add_argument(
+        "--column", action="append", default=[], metavar="COLUMN[=NAME]",
+        help="its column that is joined; may be repeated; none = all",
+    )  # fmt: skip
     command.add_argument("--name", default="", help="name in the workspace; `truth_match` is what evaluations read")
+    command.add_argument("--job", default=None, help=argparse.SUPPRESS)
 
 
 def _import(options: argparse.Namespace) -> None:
+    if not any((options.assignments, options.features, options.shards, options.list, options.table)):
+        raise InputError(
+            "Nothing to import.",
+            hint="Give --assignments, --features, --shards, --list, --columns or --truth; see: import --help",
+        )
+    if options.list and not options.name:
+        raise InputError("--list needs --name, the name of the selection.")
+    workspace = Workspace.create(options.workspace)
+    with job(workspace, options, "import") as (progress, record):
+        reports = _imported(workspace, options, progress)
+        record.result({"import": reports})
+    for report in reports:
+        print(", ".join(f"{key.replace('_', ' ')} {short(value)}" for key, value in report.items()))
+
+
+def _imported(workspace: Workspace, options: argparse.Namespace, progress: Progress) -> list[dict[str, Any]]:
+    """One report a thing that was brought in."""
     from curation import importers
 
-    workspace = Workspace.create(options.workspace)
-    reports = []
+    reports: list[dict[str, Any]] = []
+    if options.shards:
+        reports.append(
+            importers.import_shards(
+                workspace, options.shards, segments=options.segments, prefix=options.prefix, progress=progress
+            )
+        )
     if options.assignments:
         names = [name for name in options.names.split(",") if name]
         reports.append(importers.import_assignments(workspace, options.assignments, names, clips_file=options.clips))
-    for item in options.features:
-        name, equals, file = item.partition("=")
-        if not equals or options.modality is None:
-            raise InputError("--features needs NAME=FILE and --modality audio or visual.")
+    if options.features:
+        files = [importers.parse_feature_file(item, options.modality) for item in options.features]
+        reports += importers.import_arrays(workspace, files, clips_file=options.clips, progress=progress)
+    if options.list:
         reports.append(
-            importers.import_features(workspace, name, Path(file), options.modality, clips_file=options.clips)
+            importers.import_list(workspace, options.list, options.name, key=options.key, start=options.start)
         )
     if options.table:
-        if not options.key or not options.column:
-            raise InputError("--truth needs --key (the column that names the clip) and --column (the column to join).")
-        name = options.name or options.column
-        reports.append(importers.import_columns(workspace, options.table, options.key, {options.column: name}))
-    if not reports:
-        raise InputError("Nothing to import.", hint="Give --assignments, --features or --truth; see: import --help")
-    for report in reports:
-        print(", ".join(f"{key.replace('_', ' ')} {short(value)}" for key, value in report.items()))
+        pairs = dict(item.partition("=")[::2] for item in options.column)
+        columns = {source: name or source for source, name in pairs.items()} or None
+        if columns and options.name and not options.list:
+            if len(columns) > 1:
+                raise InputError("--name fits one --column only.", hint="Write --column COLUMN=NAME for each.")
+            columns = dict.fromkeys(columns, options.name)
+        reports.append(importers.import_columns(workspace, options.table, options.key, columns, start=options.start))
+    return reports

@@ -9,7 +9,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from curation import jobs
-from curation.commands.base import Commands, add_settings, job, keep_settings, open_or_create, printable, short
+from curation.commands.base import (
+    Commands,
+    add_settings,
+    add_sources,
+    job,
+    keep_settings,
+    open_or_create,
+    printable,
+    short,
+)
 from curation.progress import Progress
 from curation.workspace import Workspace
 
@@ -18,6 +27,7 @@ STAGES = {
     "filter": "choose the videos that go on",
     "segment": "cut the videos into clips",
     "features": "measure the clips' sound and picture",
+    "health": "find silence, clipping, black, static pictures, missing streams, speech and music",
     "cluster": "cluster every layer",
     "select": "choose the subset",
     "project": "lay out the maps of sound and picture",
@@ -27,16 +37,12 @@ STAGES = {
 def register(commands: Commands) -> None:
     """init, run, one command a stage, status, cancel."""
     command = commands.add("init", "make a workspace", _init)
-    command.add_argument(
-        "--media", action="append", default=[], metavar="FOLDER", help="folder of videos; may be repeated"
-    )
+    add_sources(command)
     command.add_argument("--name", default="", help="name shown in the explorer")
     add_settings(command)
 
     command = commands.add("run", "run every stage that is missing or stale", _run)
-    command.add_argument(
-        "--media", action="append", default=[], metavar="FOLDER", help="folder of videos; makes the workspace"
-    )
+    add_sources(command)
     command.add_argument("--until", choices=tuple(STAGES), default=None, help="stop after this stage")
     add_settings(command)
 

@@ -1,8 +1,9 @@
 """A path in, an open file with chosen streams out; every way to fail is a `MediaError` with a code.
 
-Codes raised here: missing, not_a_file, no_permission, empty_file, not_media, unopenable, no_streams.
-Only local files and only formats that hold their own data are opened: playlists and scripts, which would make
-FFmpeg read other files or addresses, are refused whatever the file is called.
+Codes raised here: missing, not_a_file, no_permission, empty_file, truncated_tar, not_media, unopenable, no_streams.
+A path may also stand for a member of a tar (`curation.media.location`). Only local files and only formats that hold
+their own data are opened: playlists and scripts, which would make FFmpeg read other files or addresses, are refused
+whatever the file is called.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import av
 import av.error
 
 from curation.errors import MediaError
+from curation.media.location import locate, open_bytes
 
 # Names of FFmpeg's demuxers that are accepted. hls, concat, dash, sdp, image2, lavfi, tty and devices are left out on
 # purpose: they open what a file names, or take any text for a video.
@@ -83,11 +85,23 @@ class MediaFile:
             self.errors.append(f"{type(error).__name__}: {error}"[:200])
 
 
-def check_file(path: str | Path) -> os.stat_result:
-    """stat of a readable regular file; raises `MediaError` (missing, not_a_file, no_permission, empty_file)."""
+@dataclass(frozen=True)
+class FileFacts:
+    """Size in bytes of a medium, and when the file that holds it was last changed."""
+
+    size_bytes: int
+    mtime_ns: int
+
+
+def check_file(path: str | Path) -> FileFacts:
+    """Facts of a readable regular file, or of a member of a tar.
+
+    Raises `MediaError` (missing, not_a_file, no_permission, empty_file, truncated_tar).
+    """
     name = display_name(path)
+    location = locate(path)
     try:
-        info = Path(path).stat()
+        info = Path(location.file).stat()
     except FileNotFoundError as error:
         raise MediaError(f"{name} is not there (any more).", code="missing") from error
     except PermissionError as error:
@@ -96,11 +110,16 @@ def check_file(path: str | Path) -> os.stat_result:
         raise MediaError(f"{name} cannot be reached: {error}.", code="unopenable") from error
     if not stat.S_ISREG(info.st_mode):
         raise MediaError(f"{name} is not a regular file.", code="not_a_file")
-    if not os.access(path, os.R_OK):
+    if not os.access(location.file, os.R_OK):
         raise MediaError(f"{name} may not be read.", hint="Check its permissions.", code="no_permission")
-    if info.st_size == 0:
+    size = info.st_size if location.size is None else location.size
+    if location.start + size > info.st_size:
+        raise MediaError(
+            f"{name}: the tar that holds it ends before it does.", hint="Copy the tar again.", code="truncated_tar"
+        )
+    if size == 0:
         raise MediaError(f"{name} is empty (0 bytes).", hint="Copy it again.", code="empty_file")
-    return info
+    return FileFacts(size, info.st_mtime_ns)
 
 
 def display_name(path: str | Path) -> str:
@@ -132,15 +151,24 @@ def open_media(path: str | Path, *, want_video: bool = True, want_audio: bool = 
 
 
 def _target(path: str | Path) -> tuple[Any, Any]:
-    """What to hand to FFmpeg: an absolute path (never taken for a protocol), or a file object where the
-    name is not UTF-8."""
+    """What to hand to FFmpeg: an absolute path (never taken for a protocol), or a file object for a member of a tar
+    and where the name is not UTF-8."""
     absolute = os.path.abspath(path)  # noqa: PTH100  (resolve() would follow links, which is the roots' business)
+    if locate(path).size is None and _is_utf8(absolute):
+        return absolute, None
     try:
-        absolute.encode("utf-8")
+        handle = open_bytes(path)  # closed by open_media
+    except OSError as error:
+        raise MediaError(f"{display_name(path)} cannot be opened: {error.strerror}.", code="unopenable") from error
+    return handle, handle
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
     except UnicodeEncodeError:
-        handle = open(path, "rb")  # noqa: SIM115, PTH123  (closed by open_media)
-        return handle, handle
-    return absolute, None
+        return False
+    return True
 
 
 def _open(target: Any, path: str | Path) -> Any:
@@ -172,7 +200,7 @@ def _open(target: Any, path: str | Path) -> Any:
 
 def looks_like_media(path: str | Path) -> bool:
     """True when the first bytes carry a known container's signature."""
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open_bytes(path) as file:
         head = file.read(16)
     return head.startswith(SIGNATURES) or head[4:8] in BOXES
 

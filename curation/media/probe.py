@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from curation.errors import MediaError
 from curation.media.container import (
     STILL_FORMATS,
+    FileFacts,
     MediaFile,
     TolerantDecoder,
     check_file,
@@ -22,6 +23,7 @@ from curation.media.container import (
     rotation_deg,
     tick_s,
 )
+from curation.media.location import open_bytes
 from curation.media.reader import SoundFormat, SoundTrack, seek
 
 MEBIBYTE = 1 << 20
@@ -46,24 +48,47 @@ def probe(path: str | Path, *, full_hash: bool = False) -> dict[str, Any]:
 
     Decodes up to the first video and the first audio frame. Raises `MediaError` with the codes of
     `container.open_media`, and: still_picture (one picture under a video's name), undecodable (there are streams,
-    none gives a frame), encrypted (the same, and the streams say that they are encrypted).
+    none gives a frame), encrypted (the same, and the streams say that they are encrypted), changed (its size or time
+    was another one at the end than at the beginning).
     """
     info = check_file(path)
+    try:
+        record = _probe(path, info, full_hash)
+    except (MediaError, OSError) as error:
+        if check_file(path) != info:
+            raise _changing(path) from error
+        if isinstance(error, MediaError):
+            raise
+        raise MediaError(f"{display_name(path)} cannot be read: {error.strerror}.", code="unopenable") from error
+    if check_file(path) != info:
+        raise _changing(path)
+    return record
+
+
+def _probe(path: str | Path, info: FileFacts, full_hash: bool) -> dict[str, Any]:
     with open_media(path) as media:
         seen = _first_frames(media)
-        record = _record(media, info.st_size, info.st_mtime_ns, seen)
+        record = _record(media, info, seen)
         _refuse_stills(media, seen)
         if not (record["has_video"] or record["has_audio"]):
             raise _undecodable(media)
         _note_missing(record)
-        record["duration_s"], record["duration_source"] = _duration(media, info.st_size, seen)
+        record["duration_s"], record["duration_source"] = _duration(media, info.size_bytes, seen)
     record["content_id"] = content_id(path, full=full_hash)
     return record
 
 
+def _changing(path: str | Path) -> MediaError:
+    return MediaError(
+        f"{display_name(path)} changed while it was read.",
+        hint="Run again when it is written to its end.",
+        code="changed",
+    )
+
+
 def content_id(path: str | Path, *, full: bool = False) -> str:
     """BLAKE2b-128, hex, of the size and the first, middle and last MiB; with `full` of the size and all bytes."""
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open_bytes(path) as file:
         size = file.seek(0, 2)
         digest = hashlib.blake2b(str(size).encode(), digest_size=16)
         file.seek(0)
@@ -112,12 +137,12 @@ def _first_frames(media: MediaFile) -> dict[str, Any]:
     return seen
 
 
-def _record(media: MediaFile, size: int, mtime_ns: int, seen: dict[str, Any]) -> dict[str, Any]:
+def _record(media: MediaFile, info: FileFacts, seen: dict[str, Any]) -> dict[str, Any]:
     streams = media.container.streams
     record: dict[str, Any] = {
         "content_id": "",
-        "size_bytes": size,
-        "mtime_ns": mtime_ns,
+        "size_bytes": info.size_bytes,
+        "mtime_ns": info.mtime_ns,
         "container": media.container.format.name.split(",")[0],
         "duration_s": 0.0,
         "duration_source": "",
@@ -175,7 +200,7 @@ def _refuse_stills(media: MediaFile, seen: dict[str, Any]) -> None:
 def _undecodable(media: MediaFile) -> MediaError:
     name = display_name(media.path)
     head = b""
-    with open(media.path, "rb") as file:  # noqa: PTH123
+    with open_bytes(media.path) as file:
         head = file.read(MEBIBYTE)
     # Sample entries of protected streams (ISO 14496-12) and the key system box (ISO 23001-7).
     if any(mark in head for mark in (b"encv", b"enca", b"pssh", b"tenc", b"senc")):

@@ -6,15 +6,24 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.columns import is_answer
 from curation.config import Config, FilterConfig
 from curation.errors import InputError, SettingError
-from curation.records import FILTERED
+from curation.records import FILTERED, VIDEOS
+from curation.sources import rules
+from curation.sources.language import detector_version
 from curation.stage import Part, Report, Stage, StageContext, Target, Work
 from curation.workspace import Workspace
 
+BATCH_ROWS = 8192
+NO_METADATA = rules.Verdict("", "", "")
+
 
 class FilterStage(Stage):
-    """Drop what is too short, too long, too small, without the wanted streams, a duplicate, or outside a condition."""
+    """Drop what is too short, too long, too small, without the wanted streams, a duplicate, or outside a condition.
+
+    Where a source has metadata (the reference's tsv), what they say comes first, so that its counts are of all lines.
+    """
 
     name = "filter"
     version = 1
@@ -23,7 +32,12 @@ class FilterStage(Stage):
 
     def targets(self, workspace: Workspace, config: Config) -> list[Target]:
         videos = workspace.require("videos", "scan")
-        return [Target("filtered", self.fingerprint(config.affecting("filter"), [videos.fingerprint]))]
+        settings, inputs = config.affecting("filter"), [videos.fingerprint]
+        if not _metadata_roots(workspace):  # nothing to apply them to
+            settings = {name: value for name, value in settings.items() if name not in rules.SETTINGS}
+        elif config.filter.languages:
+            inputs.append(detector_version())
+        return [Target("filtered", self.fingerprint(settings, inputs))]
 
     def plan(self, context: StageContext, targets: list[Target]) -> Work:
         return FilterWork(context, targets[0])
@@ -42,15 +56,20 @@ class FilterWork(Work):
         return False
 
     def run(self, part: Part) -> None:
-        settings = self._context.config.filter
-        meets = _meets_condition(self._context.workspace, settings.where)
-        for video in self._context.workspace.table("videos").to_pylist():
-            code, message = reason_to_drop(video, settings)
-            if not code and meets is not None and video["video_id"] not in meets:
-                code, message = "where", f"does not meet: {settings.where}"
-            status = "dropped" if code else "ok"
-            self._rows.append({"video_id": video["video_id"], "status": status, "code": code, "message": message})
-        self._context.progress.advance(part.size)
+        workspace, settings = self._context.workspace, self._context.config.filter
+        meets = _meets_condition(workspace, settings.where)
+        verdicts = _verdicts(workspace, settings)
+        for batch in workspace.table("videos").to_batches(BATCH_ROWS):
+            for video in batch.to_pylist():
+                verdict = verdicts.get(video["video_id"], NO_METADATA)
+                code, message = verdict.code, verdict.message
+                if not code:
+                    code, message = reason_to_drop(video, settings)
+                if not code and meets is not None and video["video_id"] not in meets:
+                    code, message = "where", f"does not meet: {settings.where}"
+                row = {"video_id": video["video_id"], "status": "dropped" if code else "ok"}
+                self._rows.append(row | {"code": code, "message": message, "language": verdict.language})
+            self._context.progress.advance(len(batch))
 
     def finish(self) -> Report:
         report = Report()
@@ -103,12 +122,47 @@ def reason_to_drop(video: dict[str, Any], settings: FilterConfig) -> tuple[str, 
     return "", ""
 
 
+def _metadata_roots(workspace: Workspace) -> list[int]:
+    """Numbers of the sources whose media have metadata to be filtered by."""
+    return [root for root, spec in enumerate(workspace.sources) if spec.kind == "metadata"]
+
+
+def _verdicts(workspace: Workspace, settings: FilterConfig) -> dict[str, rules.Verdict]:
+    """What the metadata rules say, by video_id; empty without metadata."""
+    roots = _metadata_roots(workspace)
+    listed = workspace.artefact("listed")
+    if not roots or listed is None:
+        return {}
+    names = {name.lower() for name in listed.info.get("columns", [])}
+    wanted = ", ".join(
+        f"TRY_CAST({f'l.{name}' if name in names else 'NULL'} AS {kind}) AS {name}"
+        for name, kind in (("description", "VARCHAR"), ("category", "VARCHAR"), ("metadata_duration_s", "DOUBLE"))
+    )
+    found = workspace.query(
+        f"SELECT v.video_id, v.title, {wanted} FROM videos v JOIN listed l USING (video_id) "
+        f"WHERE v.root IN ({', '.join(map(str, roots))})"
+    )
+    judge = rules.MetadataRules(settings).judge
+    verdicts = {}
+    for batch in found.to_batches(BATCH_ROWS):
+        for row in batch.to_pylist():
+            video, *said = row.values()
+            verdicts[video] = judge(*said)
+    return verdicts
+
+
 def _meets_condition(workspace: Workspace, where: str) -> set[str] | None:
     if not where.strip():
         return None
+    listed = workspace.artefact("listed")
+    names = [name for name in listed.info.get("columns", []) if not is_answer(name)] if listed is not None else []
+    source = "videos"
+    if names:
+        quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
+        source = f"(SELECT * FROM videos LEFT JOIN (SELECT video_id, {quoted} FROM listed) USING (video_id))"
     try:
-        found = workspace.query(f"SELECT video_id FROM videos WHERE ({where})")
+        found = workspace.query(f"SELECT video_id FROM {source} WHERE ({where})")
     except InputError as error:
-        columns = ", ".join(workspace.table("videos").schema.names)
+        columns = ", ".join([*VIDEOS.names, *names])
         raise SettingError(f"filter.where cannot be read: {error}", hint=f"Columns: {columns}.") from error
     return set(found["video_id"].to_pylist())

@@ -1,9 +1,8 @@
-"""scan: a folder of files -> videos.parquet, one row for every file, readable or not."""
+"""scan: the workspace's sources -> videos.parquet, one row for every medium that they name, readable or not; and
+listed.parquet, the columns that came with the media, where there are some."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +12,15 @@ import pyarrow.parquet as pq
 
 from curation.atomic import replacing
 from curation.config import Config
-from curation.errors import InputError, MissingArtefactError
-from curation.media.roots import AllowedRoots
+from curation.errors import MissingArtefactError
 from curation.media.sandbox import Sandbox
-from curation.media.walk import find_media
 from curation.records import VIDEOS, empty_row, real_path, shown_path, video_id
+from curation.sources.columns import as_table
+from curation.sources.listing import columns_of, listing_digest, read_listing, write_listing
 from curation.stage import Part, Report, Stage, StageContext, Target, Work
 from curation.workspace import Workspace
 
 FILES_PER_PART = 256
-CONFINED = "CONCORD_CONFINED"  # set for jobs that a page started: links must not lead out of the allowed folders
-LISTING = pa.schema(
-    [
-        ("root", pa.int32()),
-        ("path_bytes", pa.binary()),
-        ("size_bytes", pa.int64()),
-        ("mtime_ns", pa.int64()),
-        ("problem", pa.string()),  # empty, or why the file or folder could not be looked at
-    ]
-)
 
 
 class ScanStage(Stage):
@@ -43,41 +32,21 @@ class ScanStage(Stage):
     makes = "the table of videos"
 
     def look(self, workspace: Workspace) -> None:
-        """Walk the media folders and keep the listing; what changed since the last walk makes `videos` stale."""
-        if not workspace.roots:
+        """Look at the sources and keep the listing; what changed since the last time makes `videos` stale."""
+        if not workspace.sources:
             raise MissingArtefactError(
                 f"{workspace.name} has no media folder.",
                 hint=f"Give one: python -m curation init {workspace.path} --media FOLDER",
             )
-        rows: dict[str, list[Any]] = {name: [] for name in LISTING.names}
-        skipped = 0
-        for index, root in enumerate(workspace.roots):
-            found = find_media(Path(root), allowed=AllowedRoots() if os.environ.get(CONFINED) else None)
-            skipped += found.n_skipped
-            for entry in found.entries:
-                rows["root"].append(index)
-                rows["path_bytes"].append(entry.path_bytes)
-                rows["size_bytes"].append(entry.size_bytes)
-                rows["mtime_ns"].append(entry.mtime_ns)
-                rows["problem"].append(entry.problem)
-        if not rows["root"]:
-            others = f" ({skipped} files of other kinds were passed over)" if skipped else ""
-            raise InputError(
-                f"No media files in {', '.join(workspace.roots)}{others}.",
-                hint="Choose the folder that holds the videos (mp4, mkv, webm, mov, avi, ...).",
-                code="no_media",
-            )
-        with replacing(_listing_path(workspace)) as temporary:
-            pq.write_table(pa.table(rows, LISTING), temporary)
+        write_listing(workspace)
 
     def targets(self, workspace: Workspace, config: Config) -> list[Target]:
-        listing = _read_listing(workspace)
-        if listing is None:
-            if not workspace.roots:
+        digest = listing_digest(workspace)
+        if digest is None:
+            if not workspace.sources:
                 raise MissingArtefactError(f"{workspace.name} has no media folder.")
             return [Target("videos", "")]
-        settings = config.affecting("scan")
-        return [Target("videos", self.fingerprint(settings, [_digest(listing)]))]
+        return [Target("videos", self.fingerprint(config.affecting("scan"), [digest]))]
 
     def plan(self, context: StageContext, targets: list[Target]) -> Work:
         return ScanWork(context, targets[0])
@@ -90,10 +59,11 @@ class ScanWork(Work):
         self._context = context
         self._target = target
         self._folder = context.workspace.partial_folder(target.key, target.fingerprint)
-        listing = _read_listing(context.workspace)
+        listing = read_listing(context.workspace)
         assert listing is not None
+        self._roots = context.workspace.roots
         self._files = _sample(listing, context.config)
-        self._known = _known_rows(context)
+        self._known = _KnownRows(context)
         starts = range(0, len(self._files), FILES_PER_PART)
         self.parts = [
             Part(i, min(FILES_PER_PART, len(self._files) - start), (start, start + FILES_PER_PART))
@@ -105,21 +75,20 @@ class ScanWork(Work):
         return self._file(part).is_file()
 
     def run(self, part: Part) -> None:
-        files = self._files[part.payload[0] : part.payload[1]]
+        files = self._files.slice(part.payload[0], part.size).to_pylist()
         rows: list[dict[str, Any]] = []
         payloads, waiting = [], []
-        for file in files:
+        for file, known in zip(files, self._known.of(files)):
             row = self._row_of(file)
-            known = self._known.get((file["root"], file["path_bytes"], file["size_bytes"], file["mtime_ns"]))
-            if known is not None:
-                rows.append(known)
-            elif file["problem"]:
-                rows.append(row | {"status": "failed", "code": "unreadable", "message": file["problem"]})
+            if file["code"]:
+                rows.append(row | {"status": "failed", "code": file["code"], "message": file["problem"]})
+            elif known is not None:
+                rows.append(known | {name: row[name] for name in ("path", "title")})
             else:
                 waiting.append(row)
                 payloads.append(
                     {
-                        "path": real_path(self._context.workspace.roots[file["root"]], file["path_bytes"]),
+                        "path": real_path(self._roots[file["root"]], file["path_bytes"]),
                         "full_hash": self._context.config.scan.full_hash,
                     }
                 )
@@ -144,6 +113,7 @@ class ScanWork(Work):
         ok = sum(1 for status in table["status"].to_pylist() if status == "ok")
         report.facts = {"files": len(table), "readable": ok}
         settings = {"version": ScanStage.version, "full_hash": self._context.config.scan.full_hash}
+        report.notices += self._keep_columns(set(table["video_id"].to_pylist()))
         self._context.workspace.commit_table(
             "videos",
             table,
@@ -152,14 +122,31 @@ class ScanWork(Work):
         )
         return report
 
+    def _keep_columns(self, videos: set[str]) -> list[str]:
+        """Put listed.parquet in place, or away where no source has columns any more; returns what is to be said."""
+        workspace = self._context.workspace
+        ids, columns = [], []
+        for row in columns_of(workspace):
+            video = video_id(row["root"], row["path_bytes"])
+            if video in videos:
+                ids.append(video)
+                columns.append(row["columns"])
+        if not ids:
+            if workspace.artefact("listed") is not None:
+                workspace.remove("listed")
+            return []
+        table, n_more = as_table(ids, columns)
+        workspace.commit_table("listed", table, self._target.fingerprint, {"columns": table.column_names[1:]})
+        return [f"{n_more} more columns of the media were not kept: at most 200 are"] if n_more else []
+
     def _row_of(self, file: dict[str, Any]) -> dict[str, Any]:
-        shown = shown_path(file["path_bytes"])
+        shown = file["shown"] or shown_path(file["path_bytes"])
         return empty_row(VIDEOS) | {
             "video_id": video_id(file["root"], file["path_bytes"]),
             "path": shown,
             "path_bytes": file["path_bytes"],
             "root": file["root"],
-            "title": shown.rpartition("/")[0],
+            "title": shown.rpartition("/")[0] if file["title"] is None else file["title"],
             "size_bytes": file["size_bytes"],
             "mtime_ns": file["mtime_ns"],
         }
@@ -193,35 +180,33 @@ def _mark_duplicates(table: pa.Table) -> pa.Table:
     return table.set_column(at, VIDEOS.field("duplicate_of"), pa.array(duplicate_of, pa.string()))
 
 
-def _known_rows(context: StageContext) -> dict[tuple[int, bytes, int, int], dict[str, Any]]:
+class _KnownRows:
     """Rows of the last scan by place, size and time, where it was made by the same kind of probe."""
-    found = context.workspace.artefact("videos")
-    probe = {"version": ScanStage.version, "full_hash": context.config.scan.full_hash}
-    if found is None or found.info.get("probe") != probe:
-        return {}
-    rows = context.workspace.table("videos").to_pylist()
-    return {(r["root"], r["path_bytes"], r["size_bytes"], r["mtime_ns"]): r for r in rows if r["status"] == "ok"}
+
+    def __init__(self, context: StageContext) -> None:
+        found = context.workspace.artefact("videos")
+        probe = {"version": ScanStage.version, "full_hash": context.config.scan.full_hash}
+        self._table: pa.Table | None = None
+        self._at: dict[tuple[Any, ...], int] = {}
+        if found is not None and found.info.get("probe") == probe:
+            self._table = context.workspace.table("videos")
+            places = zip(*(self._table[name].to_pylist() for name in (*_PLACE, "status")))
+            self._at = {place[:-1]: i for i, place in enumerate(places) if place[-1] == "ok"}
+
+    def of(self, files: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
+        """The known row of each file, or None."""
+        if self._table is None:
+            return [None] * len(files)
+        at = [self._at.get(tuple(file[name] for name in _PLACE), -1) for file in files]
+        rows = iter(self._table.take([i for i in at if i >= 0]).to_pylist())
+        return [next(rows) if i >= 0 else None for i in at]
 
 
-def _sample(listing: pa.Table, config: Config) -> list[dict[str, Any]]:
-    files = listing.to_pylist()
-    if config.scan.sample and config.scan.sample < len(files):
-        chosen = np.random.default_rng(config.scan.seed).choice(len(files), config.scan.sample, replace=False)
-        files = [files[i] for i in np.sort(chosen)]
-    return files
+_PLACE = ("root", "path_bytes", "size_bytes", "mtime_ns")
 
 
-def _listing_path(workspace: Workspace) -> Path:
-    return workspace.path / "listing.parquet"
-
-
-def _read_listing(workspace: Workspace) -> pa.Table | None:
-    path = _listing_path(workspace)
-    return pq.read_table(path, partitioning=None) if path.is_file() else None
-
-
-def _digest(listing: pa.Table) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for row in zip(*(listing[name].to_pylist() for name in ("root", "path_bytes", "size_bytes", "mtime_ns"))):
-        digest.update(repr(row).encode())
-    return digest.hexdigest()
+def _sample(listing: pa.Table, config: Config) -> pa.Table:
+    if config.scan.sample and config.scan.sample < len(listing):
+        chosen = np.random.default_rng(config.scan.seed).choice(len(listing), config.scan.sample, replace=False)
+        listing = listing.take(np.sort(chosen))
+    return listing

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pytest
 from starlette.applications import Starlette
 
+from curation.media.location import member_path
 from curation.records import CLIPS, VIDEOS, clip_id, empty_row
 from curation.workspace import Workspace
 from explorer import routes
@@ -123,6 +126,23 @@ def test_a_proxy_answers_ranges(workspace: Workspace) -> None:
     head = get(url, "HEAD")
     assert head.status == 200 and head.body == b"" and int(head.headers["content-length"]) == len(whole)
     assert get(url, "POST").status == 405
+
+
+def test_a_member_of_a_tar_is_cut_where_it_lies_and_only_inside_the_roots(workspace: Workspace) -> None:
+    media, outside = Path(workspace.roots[0]), Path(workspace.roots[0]).parents[1] / "outside.tar"
+    with tarfile.open(media / "set.tar", "w") as tar:
+        tar.add(media / "good <b>.mp4", "000.mp4")
+    shutil.copy(media / "set.tar", outside)
+    with tarfile.open(media / "set.tar") as tar:
+        member = tar.next()
+    assert member is not None
+    videos = workspace.table("videos").to_pylist()
+    for video, place in zip(videos, (b"set.tar", b"../../outside.tar")):
+        video["path_bytes"] = member_path(place, member.offset_data, member.size, b"000.mp4")
+    workspace.commit_table("videos", pa.Table.from_pylist(videos, VIDEOS), "v2")
+    routes._find_clip.cache_clear()
+    assert get(routes.still_url(workspace, clip(0))).body.startswith(b"\xff\xd8")
+    assert get(routes.still_url(workspace, clip(1))).status == 403
 
 
 @pytest.mark.parametrize(
