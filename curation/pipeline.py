@@ -15,6 +15,7 @@ from curation.stage import Report, Stage, StageContext, is_imported, run_stage, 
 from curation.stages.cluster import ClusterStage
 from curation.stages.features import FeaturesStage
 from curation.stages.filter import FilterStage
+from curation.stages.health import HealthStage
 from curation.stages.project import ProjectStage
 from curation.stages.scan import ScanStage
 from curation.stages.segment import SegmentStage
@@ -26,6 +27,7 @@ STAGES: list[Stage] = [
     FilterStage(),
     SegmentStage(),
     FeaturesStage(),
+    HealthStage(),
     ClusterStage(),
     SelectStage(),
     ProjectStage(),
@@ -37,6 +39,7 @@ READS = {
     "filter": "scan",
     "segment": "filter",
     "features": "segment",
+    "health": "features",
     "cluster": "features",
     "select": "cluster",
     "project": "features",
@@ -101,7 +104,7 @@ def applies(stage: Stage, workspace: Workspace) -> bool:
     """False where a workspace began with imported clips, features or assignments and this stage has nothing to read."""
     if not is_imported(workspace, "clips"):
         return True
-    if stage.name in ("scan", "filter", "segment", "features"):
+    if stage.name in ("scan", "filter", "segment", "features", "health"):
         return False
     if stage.name in ("cluster", "project"):
         return bool(workspace.keys("features"))

@@ -19,6 +19,8 @@ from curation.errors import MissingArtefactError
 from curation.workspace import MARKER, Workspace
 
 CLIP_COLUMNS = ["row", "clip_id", "video_id", "path", "start_s", "end_s", "source", "title"]
+# Columns of tables of videos that no page shows; some are large.
+HEAVY_COLUMNS = ("path_bytes", "cuts_s", "scores", "signatures", "step_s")
 OTHER_CLIPS = "made of another list of clips"
 OTHER_CLUSTERS = "clusters changed since"
 _ENTRIES = 64
@@ -114,6 +116,11 @@ def scores(ws: Workspace, name: str) -> np.ndarray:
     return np.full(n_clips(ws), np.nan) if _of_other_clips(ws, key) else _array(ws, key, "scores")
 
 
+def score_column(ws: Workspace, name: str, column: str) -> np.ndarray:
+    """One of a selection's further numbers a clip, float64 (N,), NaN = none; a memory map."""
+    return _array(ws, f"selections/{name}", f"score_{column}")
+
+
 def curve(ws: Workspace, name: str) -> pd.DataFrame:
     """Objective against size: size, objective, random, permuted (nats)."""
     return _frame(str(ws.path), f"selections/{name}", _fingerprint(ws, f"selections/{name}"), "curve")
@@ -188,7 +195,7 @@ def _clips(path: str, fingerprint: str) -> pd.DataFrame:
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _table(path: str, key: str, fingerprint: str) -> pd.DataFrame:
     found = Workspace.open(path).table(key)
-    return found.drop_columns([name for name in ("path_bytes", "cuts_s") if name in found.column_names]).to_pandas()
+    return found.drop_columns([name for name in HEAVY_COLUMNS if name in found.column_names]).to_pandas()
 
 
 @st.cache_resource(max_entries=_ENTRIES, show_spinner=False)

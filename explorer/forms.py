@@ -36,7 +36,9 @@ LABELS = {
     "segment.mode": "Cut by",
     "segment.max_clips": "Most clips of one video (0 = all)",
     "segment.hop_s": "Distance of two windows, s (0 = a clip's length)",
-    "segment.threshold": "Threshold for a cut, 0 to 100",
+    "segment.detector": "Shots found by",
+    "segment.choice": "Which shots, where there are more",
+    "segment.threshold": "Threshold for a cut (0 = the detector's own)",
     "segment.time_limit_s": "Time limit for a search for shots, s",
     "segment.memory_limit_mb": "Memory limit for a search for shots, MB",
 }
@@ -50,6 +52,10 @@ CHOICES = {
     "keep": "keep them",
     "shots": "shots: the middle of each long one",
     "windows": "fixed windows",
+    "structure": "structure: what the picture shows changed",
+    "scdet": "scdet: FFmpeg's filter, the reference's rule",
+    "different": "those that look most different",
+    "even": "evenly spread",
 }
 
 

@@ -22,7 +22,10 @@ COUNTED_MAX = 20_000
 PREVIEWS = 20
 FILTER_KEYS = ("filter.streams", "filter.duplicates", "filter.min_duration_s", "filter.max_duration_s")
 MORE_KEYS = ("filter.min_height_px", "filter.min_size_bytes", "filter.max_size_bytes", "filter.where")
-SEGMENT_KEYS = ("segment.mode", "segment.clip_s", "segment.max_clips", "segment.threshold", "segment.hop_s")
+SEGMENT_KEYS = (
+    "segment.mode", "segment.clip_s", "segment.max_clips", "segment.choice", "segment.detector", "segment.threshold",
+    "segment.hop_s",
+)  # fmt: skip
 
 
 # -- the folder --------------------------------------------------------------------------------------------------------

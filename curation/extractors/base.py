@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from curation.media.decode import DecodedClip
 
 Modality = Literal["audio", "visual"]
+Kind = Literal["features", "measures"]
+Stored = Literal["float16", "float32", "uint8"]
 
 # float16 ends at 65,504; features are made to lie near 1, so a value beyond this is an outlier, cut in every
 # mode alike.
@@ -29,10 +31,20 @@ VALUE_LIMIT = 1000.0
 
 @dataclass(frozen=True)
 class Layer:
-    """One feature vector an extractor gives for a clip: a short name for paths and tables, and its length."""
+    """One vector an extractor gives for a clip: a short name for paths and tables, its length, how it is stored.
+
+    Features are float16. Measures may need float32 (decibels, seconds) or uint8 (prints): such values are kept as
+    they are, never cut to +-VALUE_LIMIT.
+    """
 
     name: str
     dim: int
+    dtype: Stored = "float16"
+
+    @property
+    def value_dtype(self) -> np.dtype:
+        """What `Extraction.values` holds: uint8 for prints, float32 for everything else."""
+        return np.dtype(np.uint8 if self.dtype == "uint8" else np.float32)
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,7 @@ class InputSpec:
 
 
 class Extraction(NamedTuple):
-    """Result for n clips: `values` maps a layer's name to float32 (n, dim); `valid` is bool (n,).
+    """Result for n clips: `values` maps a layer's name to (n, dim) of its `value_dtype`; `valid` is bool (n,).
 
     A clip without the extractor's modality, or with a number that is not finite, has zeros in every layer
     and is not valid.
@@ -100,9 +112,13 @@ class Weights:
 class Extractor(ABC):
     """One way to describe clips of one modality at one or more layers.
 
-    Class attributes: `name` (used in paths), `version` (raised when the numbers change), `modality`,
-    `layers`, `input`, `descriptions` (layer name -> one sentence for the reader of a page), `batch_size` (how
-    many clips a call of `extract` is best given; it bounds the clips that wait in memory, never the numbers).
+    Class attributes: `name` (used in paths), `version` (raised when the numbers change), `modality`, `kind`
+    ("features" are clustered; "measures" are small vectors of named numbers or compact prints for checks and duplicate
+    groups, made in the same decoding and kept by clip id alike), `layers`, `input`, `descriptions` (layer name -> one
+    sentence for the reader of a page), `batch_size` (how many clips a call of `extract` is best given; it bounds the
+    clips that wait in memory, never the numbers),
+    `memory_mb` (resident memory that a worker needs with it; a lower `features.memory_limit_mb` is raised to it),
+    `seconds_a_clip` (what a slow core may take beyond decoding; added to the time limit for each clip).
     Instance attributes: `weights` (None for built-in ones) and `device` ("cpu", "cuda"), which never changes
     what an extractor means and so is not part of the fingerprint.
     """
@@ -110,10 +126,13 @@ class Extractor(ABC):
     name: ClassVar[str]
     version: ClassVar[int]
     modality: ClassVar[Modality]
+    kind: ClassVar[Kind] = "features"
     layers: ClassVar[tuple[Layer, ...]]
     input: ClassVar[InputSpec]
     descriptions: ClassVar[Mapping[str, str]]
     batch_size: ClassVar[int] = 1
+    memory_mb: ClassVar[int] = 0
+    seconds_a_clip: ClassVar[float] = 0.0
 
     def __init__(self, *, weights: Weights | None = None, device: str = "cpu") -> None:
         self.weights = weights
@@ -131,20 +150,33 @@ class Extractor(ABC):
         """Whether packages and weights are here. Touches no network."""
         return Availability(True)
 
+    def prepare(self) -> None:  # noqa: B027 - nothing to get for those without weights
+        """Get what is missing, over the network if need be: called once before a run, in the parent process.
+
+        Raises a `ConcordError` whose message says what to put where. Afterwards the fingerprint is final.
+        """
+
+    def located_weights(self) -> Weights | None:
+        """The weights that the numbers come from, as far as they are on this machine."""
+        return self.weights
+
     def fingerprint(self) -> dict[str, Any]:
         """What the numbers depend on, as JSON: equal fingerprints mean interchangeable features."""
-        weights = None
-        if self.weights is not None:
-            weights = {"revision": self.weights.revision, "sha256": self.weights.sha256}
+        found = self.located_weights()
+        weights = None if found is None else {"revision": found.revision, "sha256": found.sha256}
         return {
             "name": self.name,
             "version": self.version,
             "modality": self.modality,
             "layers": {layer.name: layer.dim for layer in self.layers},
+            **({"stored": stored} if (stored := self._stored()) else {}),
             "input": asdict(self.input),
             "settings": self.settings(),
             "weights": weights,
         }
+
+    def _stored(self) -> dict[str, str]:
+        return {layer.name: layer.dtype for layer in self.layers if layer.dtype != "float16"}
 
     def describe(self, layer: str) -> str:
         """One sentence for the reader of a page: what this layer sees. Raises SettingError if unknown."""
@@ -166,8 +198,9 @@ class ClipExtractor(Extractor):
         """Layer name -> vector (dim,) of one clip that has the modality."""
 
     def extract(self, clips: Sequence[DecodedClip]) -> Extraction:
-        """See `Extractor.extract`. Values beyond +-VALUE_LIMIT are cut to it."""
-        values = {layer.name: np.zeros((len(clips), layer.dim), np.float32) for layer in self.layers}
+        """See `Extractor.extract`. Values of float16 layers beyond +-VALUE_LIMIT are cut to it."""
+        values = {layer.name: np.zeros((len(clips), layer.dim), layer.value_dtype) for layer in self.layers}
+        half = {layer.name for layer in self.layers if layer.dtype == "float16"}
         valid = np.zeros(len(clips), bool)
         for i, clip in enumerate(clips):
             if not self.has_input(clip):
@@ -176,6 +209,6 @@ class ClipExtractor(Extractor):
             if not all(np.isfinite(vector).all() for vector in vectors.values()):
                 continue
             for name, vector in vectors.items():
-                values[name][i] = np.clip(vector, -VALUE_LIMIT, VALUE_LIMIT)
+                values[name][i] = np.clip(vector, -VALUE_LIMIT, VALUE_LIMIT) if name in half else vector
             valid[i] = True
         return Extraction(values, valid)

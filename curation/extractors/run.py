@@ -1,8 +1,11 @@
-"""The sandbox task `features`: one file and its segments in, feature arrays of the asked extractors out."""
+"""The sandbox tasks that measure: one file in, feature arrays of the asked extractors out.
+
+`features`: of given segments. `survey`: of the clips that the same decoding finds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -13,6 +16,8 @@ from curation.errors import MediaError
 from curation.extractors import registry
 from curation.extractors.base import Extractor, InputSpec
 from curation.media.decode import DecodedClip, decode_clips
+from curation.media.layout import Layout
+from curation.media.survey import ClipFormat, survey
 
 # Made once a process: a worker serves many files with the same few extractors.
 _extractor = lru_cache(maxsize=16)(registry.get)
@@ -22,24 +27,67 @@ def extract_file(payload: dict[str, Any]) -> dict[str, Any]:
     """Features of the segments of one file; each segment is decoded once for all extractors with compatible
     inputs.
 
-    payload: `path`; `segments`, a list of [start_s, end_s] in any order; `extractors`, a list of names.
-    Returns `<extractor>/<layer>`: float16 (n_segments, dim) in the order of `segments`, zeros where not
+    payload: `path`; `segments`, a list of [start_s, end_s] in any order; `extractors`, a list of names; `options`, if
+    any, for all of them (weights_folder, device). Nothing is fetched here: see `Extractor.prepare`.
+    Returns `<extractor>/<layer>`: (n_segments, dim) of the layer's dtype in the order of `segments`, zeros where not
     valid; `valid/<extractor>`: uint8 (n_segments,); `errors`: [index, code, message] for each segment that
     gave no clip.
     Raises SettingError for an unknown extractor or a segment that cannot be.
     """
     segments = [(float(start_s), float(end_s)) for start_s, end_s in payload["segments"]]
-    extractors = [_extractor(name) for name in payload["extractors"]]
-    result: dict[str, Any] = {}
-    for extractor in extractors:
-        for layer in extractor.layers:
-            result[f"{extractor.name}/{layer.name}"] = np.zeros((len(segments), layer.dim), np.float16)
-        result[f"valid/{extractor.name}"] = np.zeros(len(segments), np.uint8)
+    order = sorted(range(len(segments)), key=segments.__getitem__)
+    extractors = _made(payload)
+    result = _empty(extractors, len(segments))
     errors: dict[int, list[Any]] = {}
     with _one_thread():
         for spec, members in passes(extractors):
-            _run_pass(payload["path"], segments, spec, members, result, errors)
-    result["errors"] = [errors[index] for index in sorted(errors)]
+            modalities = {extractor.modality for extractor in members}
+            decoded = decode_clips(
+                payload["path"],
+                [segments[index] for index in order],
+                want_video="visual" in modalities,
+                want_audio="audio" in modalities,
+                **spec.decode_options(),
+            )
+            _extract(zip(order, decoded, strict=True), members, result, errors)
+    return result | {"errors": [errors[index] for index in sorted(errors)]}
+
+
+def survey_file(payload: dict[str, Any]) -> dict[str, Any]:
+    """Shots of one file, and features of the clips that they give, from one decoding.
+
+    payload: `path`; `duration_s`; `detector`; `layout`, the fields of `Layout`; `extractors` and `options` as for
+    `extract_file`, all served by one decoding.
+    Returns the fields of `Shots`; `spans`, [start_s, end_s] of each clip; `features`, what `extract_file` returns of
+    these spans, or None where the file was too large to keep.
+    Raises MediaError where there are no shots, SettingError for an unknown extractor.
+    """
+    extractors = _made(payload)
+    ((spec, _),) = passes(extractors)
+    form = ClipFormat(**spec.decode_options())
+    found = survey(payload["path"], payload["duration_s"], payload["detector"], Layout(**payload["layout"]), form)
+    result: dict[str, Any] = {**vars(found.shots), "spans": found.spans, "features": None}
+    if found.clips is not None:
+        features = _empty(extractors, len(found.spans))
+        errors: dict[int, list[Any]] = {}
+        with _one_thread():
+            _extract(enumerate(found.clips), extractors, features, errors)
+        result["features"] = features | {"errors": [errors[index] for index in sorted(errors)]}
+    return result
+
+
+def _made(payload: dict[str, Any]) -> list[Extractor]:
+    options = {"fetch": False, **payload.get("options", {})}
+    return [_extractor(name, **options) for name in payload["extractors"]]
+
+
+def _empty(extractors: Sequence[Extractor], n_clips: int) -> dict[str, Any]:
+    """The arrays that `_extract` fills in."""
+    result: dict[str, Any] = {}
+    for extractor in extractors:
+        for layer in extractor.layers:
+            result[f"{extractor.name}/{layer.name}"] = np.zeros((n_clips, layer.dim), layer.dtype)
+        result[f"valid/{extractor.name}"] = np.zeros(n_clips, np.uint8)
     return result
 
 
@@ -56,27 +104,16 @@ def passes(extractors: Sequence[Extractor]) -> list[tuple[InputSpec, list[Extrac
     return groups
 
 
-def _run_pass(
-    path: str,
-    segments: list[tuple[float, float]],
-    spec: InputSpec,
-    extractors: list[Extractor],
+def _extract(
+    decoded: Iterable[tuple[int, DecodedClip | MediaError]],
+    extractors: Sequence[Extractor],
     result: dict[str, Any],
     errors: dict[int, list[Any]],
 ) -> None:
-    """Decode all segments once and fill in the rows of these extractors."""
-    modalities = {extractor.modality for extractor in extractors}
-    order = sorted(range(len(segments)), key=segments.__getitem__)
-    decoded = decode_clips(
-        path,
-        [segments[index] for index in order],
-        want_video="visual" in modalities,
-        want_audio="audio" in modalities,
-        **spec.decode_options(),
-    )
+    """Fill in the rows of these extractors, from (row, clip)."""
     batch_size = max(extractor.batch_size for extractor in extractors)
     waiting: list[tuple[int, DecodedClip]] = []
-    for index, item in zip(order, decoded, strict=True):
+    for index, item in decoded:
         if isinstance(item, MediaError):
             errors.setdefault(index, [index, item.code, item.message])
             continue
@@ -87,7 +124,7 @@ def _run_pass(
     _fill(waiting, extractors, result)
 
 
-def _fill(batch: list[tuple[int, DecodedClip]], extractors: list[Extractor], result: dict[str, Any]) -> None:
+def _fill(batch: list[tuple[int, DecodedClip]], extractors: Sequence[Extractor], result: dict[str, Any]) -> None:
     if not batch:
         return
     rows = np.array([index for index, _ in batch])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from curation.media.reader import (
 )
 
 MAX_CLIP_S = 600.0
+# Raised when the same file and span give other numbers: features of another one are not taken for the same.
+DECODING_VERSION = 2
 # Reading through a gap of this length costs about as much as seeking to the keyframe behind it.
 SEEK_GAP_S = 12.0
 
@@ -33,8 +35,8 @@ class DecodedClip:
 
     frames: uint8 (T, H, W, 3) RGB, rotation applied, pixels square, evenly spaced in time; T = 0 when there is no
         picture. Where the file's own rate is lower, a frame is repeated for as long as it was shown.
-    frame_times_s: float64 (T,), seconds from the clip's start: the middle of the T equal parts of the clip. Fewer
-        than planned where the picture starts late or ends early.
+    frame_times_s: float64 (T,), seconds from the clip's start. Fewer than planned where the picture starts late or
+        ends early.
     frame_rate_hz: rate of the kept frames, not the file's.
     audio: float32 (S,), mono, -1..1; S = 0 when there is no sound. Sample 0 is the clip's start; gaps are zeros.
     sample_rate_hz: samples per second of `audio`.
@@ -65,14 +67,16 @@ def decode_clips(
     segments: (start_s, end_s) from the file's start, sorted by start, each longer than 0 and at most 600 s; they may
         overlap. Exactly one item is yielded for each, in order: a clip, or the `MediaError` that says why there is
         none (codes of `open_media`, undecodable, no_data).
-    frame_rate_hz, max_frames: n = round(length * frame_rate_hz) frames, at least 1 and at most `max_frames`.
+    frame_rate_hz, max_frames: the frames shown at (k + 0.5) / frame_rate_hz seconds of the *file*, k = 0, 1, ..., so
+        that clips that overlap share frames. Where these are none, or more than `max_frames` by at least half a frame:
+        the frames at the middle of 1, or of `max_frames`, equal parts of the clip.
     frame_size: short side in pixels, never enlarged; the long side follows the shape, at most 4 times as long.
 
     Memory is bounded by the clips that overlap; a clip takes n frames and 2 bytes a sample whatever the file's
     header says. Raises SettingError for segments or settings out of range, before the file is opened.
     """
     plans = [
-        _Plan(s, e, frame_rate_hz, max_frames, sample_rate_hz)
+        ClipPlan(s, e, frame_rate_hz, max_frames, sample_rate_hz)
         for s, e in _checked(segments, frame_rate_hz, max_frames, frame_size)
     ]
     done = 0
@@ -107,9 +111,9 @@ def _checked(
     return spans
 
 
-def _groups(plans: list[_Plan]) -> Iterator[list[_Plan]]:
+def _groups(plans: list[ClipPlan]) -> Iterator[list[ClipPlan]]:
     """Neighbouring plans that one pass serves."""
-    group: list[_Plan] = []
+    group: list[ClipPlan] = []
     end_s = 0.0
     for plan in plans:
         if group and plan.start_s - end_s > SEEK_GAP_S:
@@ -121,15 +125,25 @@ def _groups(plans: list[_Plan]) -> Iterator[list[_Plan]]:
         yield group
 
 
-class _Plan:
+def grid_from(time_s: float, rate_hz: float) -> int:
+    """The first k whose place on the file's grid of frames, (k + 0.5) / rate_hz seconds, is not before `time_s`."""
+    return max(0, math.ceil(time_s * rate_hz - 0.5 - 1e-6))
+
+
+class ClipPlan:
     """One clip in the making: the times at which a frame is wanted, and room for the sound."""
 
     def __init__(self, start_s: float, end_s: float, rate: float, max_frames: int, sample_rate: int) -> None:
         self.start_s, self.end_s, self.sample_rate = start_s, end_s, sample_rate
         length = end_s - start_s
-        n_frames = min(max_frames, max(1, round(length * rate)))
-        self.step_s = length / n_frames
-        self.grid_s = start_s + (np.arange(n_frames) + 0.5) * self.step_s
+        first, behind = grid_from(start_s, rate), grid_from(end_s, rate)
+        if first < behind and length * rate < max_frames + 0.5:
+            self.step_s = 1.0 / rate
+            self.grid_s = (np.arange(first, min(behind, first + max_frames)) + 0.5) / rate
+        else:
+            n_frames = min(max_frames, max(1, round(length * rate)))
+            self.step_s = length / n_frames
+            self.grid_s = start_s + (np.arange(n_frames) + 0.5) * self.step_s
         self.pictures: list[np.ndarray] = []
         self.times_s: list[float] = []
         self._next = 0
@@ -149,6 +163,12 @@ class _Plan:
                 self.pictures.append(picture)
                 self.times_s.append(float(self.grid_s[self._next] - self.start_s))
             self._next += 1
+
+    def keep_last(self, picture: Callable[[], np.ndarray], time_s: float, hold_s: float) -> None:
+        """The file's last frame, shown from `time_s` on: it counts for one wanted time at least."""
+        if not self.pictures and self.start_s - hold_s <= time_s < self.end_s:
+            self.pictures.append(picture())
+            self.times_s.append(min(max(time_s - self.start_s, 0.0), self.end_s - self.start_s))
 
     def hear(self, event: AudioEvent) -> None:
         """Copy the part of the samples that lies in this clip."""
@@ -181,7 +201,7 @@ class _Plan:
 
 
 def _decode_group(
-    media: MediaFile, group: list[_Plan], size: int, sample_rate: int
+    media: MediaFile, group: list[ClipPlan], size: int, sample_rate: int
 ) -> Iterator[DecodedClip | MediaError]:
     """One pass over neighbouring clips; each is yielded as soon as both streams have passed its end."""
     waiting = deque(group)
@@ -213,7 +233,7 @@ def _both(media: MediaFile, low: float, high: float) -> float:
 class _Viewer:
     """Holds the last frame until the next one tells how long it was shown, and converts it only if it is wanted."""
 
-    def __init__(self, media: MediaFile, plans: deque[_Plan], size: int) -> None:
+    def __init__(self, media: MediaFile, plans: deque[ClipPlan], size: int) -> None:
         self.plans = plans
         self.shrinker = Shrinker(media.video, size) if media.video is not None else None
         self.last: VideoEvent | None = None
@@ -229,10 +249,9 @@ class _Viewer:
         if self.last is None:
             return
         self._show(self.last.time_s + self.last.hold_s)
+        last = self.last
         for plan in self.plans:
-            if not plan.pictures and plan.start_s - self.last.hold_s <= self.last.time_s < plan.end_s:
-                plan.pictures.append(self._picture(self.last))
-                plan.times_s.append(min(max(self.last.time_s - plan.start_s, 0.0), plan.end_s - plan.start_s))
+            plan.keep_last(lambda: self._picture(last), last.time_s, last.hold_s)
 
     def _show(self, until_s: float) -> None:
         if self.last is None:

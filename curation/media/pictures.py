@@ -3,6 +3,7 @@ JPEG and PNG out, through PyAV, so that no imaging package is needed."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -26,26 +27,52 @@ def fitted_size(width: int, height: int, short_side: int, *, aspect: float = 1.0
     return max(1, round(min(shown * scale, limit))), max(1, round(min(height * scale, limit)))
 
 
+@dataclass(frozen=True)
+class SmallPicture:
+    """A small frame in yuv420p, half as large as its RGB, and how far it is to be turned (counter-clockwise)."""
+
+    frame: Any
+    turn_deg: int
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of its planes."""
+        return int(sum(plane.buffer_size for plane in self.frame.planes))
+
+
 class Shrinker:
-    """Turns frames of one stream into uint8 (H, W, 3) arrays of one size, fixed by the first frame."""
+    """Turns frames of one stream into uint8 (H, W, 3) arrays of one size, fixed by the first frame.
+
+    In two steps, because FFmpeg scales planes twice as fast as it scales into packed RGB, and whoever keeps many may do
+    the second step for those alone that are wanted.
+    """
 
     def __init__(self, stream: Any, short_side: int) -> None:
         self.aspect, self.short_side = pixel_aspect(stream), short_side
         self.size: tuple[int, int] | None = None
-        self._scaler = VideoReformatter()  # one for all frames: setting up a scaler costs more than using it
+        # One for all frames and each step: setting up a scaler costs more than using it.
+        self._scaler, self._colours = VideoReformatter(), VideoReformatter()
 
-    def picture(self, frame: Any) -> np.ndarray:
-        """uint8 (H, W, 3) RGB, rotation applied. A picture of a changed shape is brought to the first one's size."""
+    def shrink(self, frame: Any) -> SmallPicture:
+        """The first step. A picture of a changed shape is brought to the first one's size."""
         turn = rotation_deg(frame)
         if self.size is None:
             width, height = fitted_size(frame.width, frame.height, self.short_side, aspect=self.aspect)
             self.size = (height, width) if turn in (90, 270) else (width, height)
         width, height = self.size if turn not in (90, 270) else self.size[::-1]
         small = self._scaler.reformat(
-            frame, width=width, height=height, format="rgb24", interpolation=Interpolation.BILINEAR, threads=1
+            frame, width=width, height=height, format="yuv420p", interpolation=Interpolation.BILINEAR, threads=1
         )
-        array = small.to_ndarray()
-        return np.ascontiguousarray(np.rot90(array, turn // 90)) if turn else array
+        return SmallPicture(small, turn)
+
+    def rgb(self, small: SmallPicture) -> np.ndarray:
+        """The second step: uint8 (H, W, 3), rotation applied."""
+        array = self._colours.reformat(small.frame, format="rgb24", threads=1).to_ndarray()
+        return np.ascontiguousarray(np.rot90(array, small.turn_deg // 90)) if small.turn_deg else array
+
+    def picture(self, frame: Any) -> np.ndarray:
+        """Both steps."""
+        return self.rgb(self.shrink(frame))
 
 
 def jpeg_bytes(picture: np.ndarray, *, quality: int = 4) -> bytes:

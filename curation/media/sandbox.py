@@ -47,9 +47,10 @@ class Sandbox:
     workers: processes, started on first use. time_limit_s: for one task; a payload's own "_time_limit_s" replaces
     it. memory_limit_mb: resident memory of a process, looked at five times a second.
 
-    A task is named as in `curation.media.worker.TASKS`. Keys of a payload that start with "_" stay with the caller
-    (they come back in the outcome). Errors have the task's own code, or timeout, out_of_memory, decoder_crashed
-    (with the signal's name), internal (a fault of ours: `detail` holds the traceback), cancelled. Nothing is tried
+    A task is named as in `curation.media.worker.TASKS`; a payload's own "_task" replaces it. Keys of a payload that
+    start with "_" stay with the caller (they come back in the outcome). Errors have the task's own code, or timeout,
+    out_of_memory, decoder_crashed (with the signal's name), internal (a fault of ours: `detail` holds the traceback),
+    cancelled. Nothing is tried
     twice. Results do not depend on the number of workers, only their order does.
     """
 
@@ -94,7 +95,7 @@ class Sandbox:
                     if item is None:
                         ended = True
                         break
-                    self._submit(item[0], task, item[1], stop, results.put)
+                    self._submit(item[0], str(item[1].get("_task", task)), item[1], stop, results.put)
                     n_waiting += 1
                 if n_waiting == 0:
                     return

@@ -29,6 +29,7 @@ TASKS = {
     "proxy": "curation.media.tasks:cut_proxy",
     "strip": "curation.media.tasks:draw_strip",
     "features": "curation.extractors.run:extract_file",
+    "survey": "curation.extractors.run:survey_file",
 }
 # Tasks that misbehave on purpose: known only to workers started with this variable, which the tests set.
 SELFTEST_VARIABLE = "CONCORD_WORKER_SELFTEST"

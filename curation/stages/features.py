@@ -1,9 +1,11 @@
-"""features: clips -> features/<extractor>/<layer>/part-*.npy, each clip decoded once for all extractors."""
+"""features: clips -> features/<extractor>/<layer>/part-*.npy (and measures/...), decoded once for all extractors."""
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +14,54 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.atomic import read_json, replacing, write_array, write_json
+from curation.checkpoint import Checkpoint
 from curation.config import Config
+from curation.early import EarlyFeatures, matched
 from curation.errors import InputError
-from curation.extractors import registry
+from curation.extractors.base import Extractor
+from curation.extractors.chosen import chosen, numbers_of
+from curation.extractors.network import NetworkExtractor
+from curation.extractors.weights import MissingWeightsError
 from curation.media.sandbox import Sandbox
-from curation.records import FAILURES, real_path
+from curation.records import FAILURES, clip_keys, real_path
 from curation.stage import Part, Report, Stage, StageContext, Target, Work
 from curation.workspace import CLIPS_FINGERPRINT, Workspace, fingerprint_of
 
 ROWS_PER_PART = 1024
 CLIPS_PER_TASK = 24  # a long film is spread over the workers
+GPU_PROCESSES = 4  # each holds its networks on the device; while one decodes another computes
 
 
 class FeaturesStage(Stage):
     """Measure each clip's sound and picture at several layers."""
 
     name = "features"
-    version = 1
+    version = 2
     unit = "clips"
     makes = "features"
 
+    def look(self, workspace: Workspace) -> None:
+        """Get trained weights that are missing, if settings allow it: fingerprints hold their hashes."""
+        if workspace.artefact("clips") is not None:
+            config = workspace.config
+            for extractor in extractors_of(config, fetch=config.features.fetch_weights).values():
+                extractor.prepare()
+
     def targets(self, workspace: Workspace, config: Config) -> list[Target]:
         clips = workspace.require("clips", "segment")
-        return [
-            Target(f"features/{name}", self.fingerprint(registry.get(name).fingerprint(), [clips.fingerprint]))
-            for name in extractor_names(config)
-        ]
+        found = extractors_of(config).values()
+        if not config.features.fetch_weights:
+            for extractor in found:
+                if not (state := extractor.available()).ready:
+                    raise MissingWeightsError(state.missing)
+        return [Target(key_of(e), self.fingerprint(numbers_of(e), [clips.fingerprint])) for e in found]
 
     def plan(self, context: StageContext, targets: list[Target]) -> Work:
         return FeaturesWork(context, targets)
+
+    def settle(self, workspace: Workspace, targets: list[Target]) -> None:
+        """What was measured with the shots has been taken."""
+        EarlyFeatures.of(workspace.path).drop()
 
 
 class FeaturesWork(Work):
@@ -48,20 +69,21 @@ class FeaturesWork(Work):
 
     def __init__(self, context: StageContext, targets: list[Target]) -> None:
         self._context = context
-        self._extractors = {target.key.partition("/")[2]: target for target in targets}
-        self._folders = {
-            name: context.workspace.partial_folder(target.key, target.fingerprint)
-            for name, target in self._extractors.items()
-        }
+        workspace = context.workspace
+        by_key = {target.key: target for target in targets}
+        wanted = {s: e for s, e in extractors_of(context.config).items() if key_of(e) in by_key}
+        self._spelled = {extractor.name: spelled for spelled, extractor in wanted.items()}
+        self._extractors = {extractor.name: extractor for extractor in wanted.values()}
+        self._targets = {name: by_key[key_of(extractor)] for name, extractor in self._extractors.items()}
+        self._folders = {n: workspace.partial_folder(t.key, t.fingerprint) for n, t in self._targets.items()}
         # What the parts say of themselves lies beside the artefact, so that it is not in it when it is put in place.
-        self._notes = {
-            name: context.workspace.partial_folder(target.key, f"notes-{target.fingerprint}")
-            for name, target in self._extractors.items()
-        }
-        self._clips_fingerprint = context.workspace.require("clips", "segment").fingerprint
-        self._clips = context.workspace.table("clips").to_pylist()
-        self._known = KnownFeatures(context.workspace, list(self._extractors))
-        self._paths = _paths(context.workspace)
+        self._notes = {n: workspace.partial_folder(t.key, f"notes-{t.fingerprint}") for n, t in self._targets.items()}
+        self._run_id = fingerprint_of(sorted(target.fingerprint for target in targets))
+        self._clips_fingerprint = workspace.require("clips", "segment").fingerprint
+        self._clips = workspace.table("clips").to_pylist()
+        self._known = {name: EarlierFeatures(workspace, extractor) for name, extractor in self._extractors.items()}
+        self._early = EarlyFeatures.of(workspace.path).index()
+        self._paths = _paths(workspace)
         starts = range(0, len(self._clips), ROWS_PER_PART)
         self.parts = [
             Part(
@@ -77,44 +99,36 @@ class FeaturesWork(Work):
         return all(self._marker(name, part).is_file() for name in self._extractors)
 
     def run(self, part: Part) -> None:
-        first, last = part.payload
-        arrays = {
-            f"{name}/{layer.name}": np.zeros((last - first, layer.dim), np.float16)
-            for name in self._extractors
-            for layer in registry.get(name).layers
-        }
-        valid = {name: np.zeros(last - first, bool) for name in self._extractors}
-        failures: list[dict[str, Any]] = []
-        known = self._known.copy_into(arrays, [clip["clip_id"] for clip in self._clips[first:last]])
-        for name in valid:
-            valid[name] |= known
-        self._context.progress.advance(int(known.sum()), finished_before=True)
-        for outcome in self._workers().imap("features", self._payloads(first + np.flatnonzero(~known))):
-            self._context.progress.check_cancelled()
-            rows = outcome.payload["_rows"]
-            at = np.asarray(rows) - first
-            if outcome.error is not None:
-                failures += [{"row": row, "code": outcome.error.code, "message": outcome.error.message} for row in rows]
-            elif outcome.value is not None:
-                for key in arrays:
-                    arrays[key][at] = outcome.value[key]
-                for name in valid:
-                    valid[name][at] = outcome.value[f"valid/{name}"].astype(bool)
-                failures += [
-                    {"row": rows[index], "code": code, "message": message}
-                    for index, code, message in outcome.value["errors"]
-                ]
-            self._context.progress.advance(len(rows))
-        self._write(part, arrays, valid, sorted(failures, key=lambda failure: failure["row"]))
+        rows = _Rows(self._extractors, part.payload[0], part.size)
+        checkpoint = Checkpoint(next(iter(self._notes.values())) / f"begun-{part.index:06d}.npz", self._run_id)
+        if (begun := checkpoint.load()) is not None:
+            rows.restore(begun)
+        else:
+            keys = clip_keys([clip["clip_id"] for clip in self._clips[rows.first : rows.first + part.size]])
+            for name, extractor in self._extractors.items():
+                rows.fill(name, keys, self._known[name].fill)
+                rows.fill(name, keys, partial(self._early.fill, name, fingerprint_of(numbers_of(extractor))))
+        payloads = self._payloads(rows)
+        self._context.progress.advance(part.size - rows.n_open, finished_before=True)
+        if payloads:
+            for outcome in self._workers().imap("features", payloads):
+                self._context.progress.check_cancelled()
+                before = rows.n_open
+                rows.take(outcome)
+                self._context.progress.advance(before - rows.n_open)
+                if checkpoint.due():
+                    checkpoint.save(rows.state())
+        self._write(part, rows)
+        checkpoint.drop()
 
     def finish(self) -> Report:
         report = Report()
         all_valid = np.ones(len(self._clips), bool)
-        for name, target in self._extractors.items():
-            folder = self._folders[name]
+        for name, target in self._targets.items():
+            folder, extractor = self._folders[name], self._extractors[name]
             failures = [item for part in self.parts for item in read_json(self._marker(name, part))]
             valid = np.concatenate([np.load(self._valid_file(name, part)) for part in self.parts])
-            if not valid.any():
+            if not valid.any() and extractor.kind == "features":
                 codes = Counter(item["code"] for item in failures) or Counter({"no_signal": len(valid)})
                 raise InputError(
                     f"No clip gave features of {name}: "
@@ -126,10 +140,10 @@ class FeaturesWork(Work):
             write_array(folder / "clip_keys.npy", clip_keys([clip["clip_id"] for clip in self._clips]))
             with replacing(folder / "failures.parquet") as temporary:
                 pq.write_table(pa.Table.from_pylist(failures, FAILURES), temporary)
-            extractor = registry.get(name)
             info: dict[str, Any] = {
                 CLIPS_FINGERPRINT: self._clips_fingerprint,
-                "extractor": fingerprint_of(extractor.fingerprint()),
+                "extractor": fingerprint_of(numbers_of(extractor)),
+                "kind": extractor.kind,
                 "modality": extractor.modality,
                 "layers": {layer.name: layer.dim for layer in extractor.layers},
                 "clips": len(valid),
@@ -142,49 +156,57 @@ class FeaturesWork(Work):
         report.facts = {"clips": len(self._clips), "with_all_features": int(all_valid.sum())}
         return report
 
-    def _payloads(self, wanted: np.ndarray) -> list[dict[str, Any]]:
-        by_video: dict[str, list[int]] = {}
-        for row in wanted.tolist():
-            by_video.setdefault(self._clips[row]["video_id"], []).append(row)
-        limit_s = self._context.config.features.time_limit_s
+    def _payloads(self, rows: _Rows) -> list[dict[str, Any]]:
+        """One decoding of a file for each set of extractors that still lack some of its clips."""
+        groups: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+        for row, lacking in rows.lacking():
+            groups.setdefault((self._clips[row]["video_id"], lacking), []).append(row)
+        settings, device = self._context.config.features, self._context.config.resources.device
         payloads = []
-        for video, rows in by_video.items():
-            for i in range(0, len(rows), CLIPS_PER_TASK):
-                chosen = rows[i : i + CLIPS_PER_TASK]
-                segments = [[self._clips[row]["start_s"], self._clips[row]["end_s"]] for row in chosen]
+        for (video, names), of_group in groups.items():
+            for i in range(0, len(of_group), CLIPS_PER_TASK):
+                chosen_rows = of_group[i : i + CLIPS_PER_TASK]
+                segments = [[self._clips[row]["start_s"], self._clips[row]["end_s"]] for row in chosen_rows]
+                slow_s = sum(self._extractors[name].seconds_a_clip for name in names) * len(segments)
                 payloads.append(
                     {
                         "path": self._paths[video],
                         "segments": segments,
-                        "extractors": list(self._extractors),
-                        "_rows": chosen,
-                        "_time_limit_s": limit_s + sum(end - start for start, end in segments),
+                        "extractors": [self._spelled[name] for name in names],
+                        "options": {"weights_folder": settings.weights_folder, "device": device},
+                        "_names": names,
+                        "_rows": chosen_rows,
+                        "_time_limit_s": settings.time_limit_s + sum(end - start for start, end in segments) + slow_s,
                     }
                 )
         return payloads
 
-    def _write(
-        self,
-        part: Part,
-        arrays: dict[str, np.ndarray],
-        valid: dict[str, np.ndarray],
-        failures: list[dict[str, Any]],
-    ) -> None:
-        for key, array in arrays.items():
-            name, _, layer = key.partition("/")
-            write_array(self._folders[name] / layer / f"part-{part.index:06d}.npy", array)
+    def _write(self, part: Part, rows: _Rows) -> None:
+        for name, layers in rows.layers.items():
+            for layer, array in layers.items():
+                write_array(self._folders[name] / layer / f"part-{part.index:06d}.npy", array)
         for name in self._extractors:
-            write_array(self._valid_file(name, part), valid[name])
+            write_array(self._valid_file(name, part), rows.valid[name])
         for name in self._extractors:
-            write_json(self._marker(name, part), failures)
+            write_json(self._marker(name, part), sorted(rows.failures[name], key=lambda failure: failure["row"]))
 
     def _workers(self) -> Sandbox:
         if self._sandbox is None:
             settings = self._context.config.features
             self._sandbox = self._context.sandbox(
-                time_limit_s=settings.time_limit_s, memory_limit_mb=settings.memory_limit_mb
+                time_limit_s=settings.time_limit_s,
+                memory_limit_mb=max(settings.memory_limit_mb, *(e.memory_mb for e in self._extractors.values())),
+                most_workers=self._most_workers(),
             )
         return self._sandbox
+
+    def _most_workers(self) -> int | None:
+        """As many as may hold networks on a GPU, if there is one and there are networks."""
+        if not any(isinstance(extractor, NetworkExtractor) for extractor in self._extractors.values()):
+            return None
+        from curation.extractors.torch_runner import usable  # torch takes a second to import
+
+        return GPU_PROCESSES if usable(self._context.config.resources.device).type == "cuda" else None
 
     def _marker(self, name: str, part: Part) -> Path:
         # Written last: its presence says that every file of the part is whole.
@@ -194,55 +216,130 @@ class FeaturesWork(Work):
         return self._notes[name] / f"valid-{part.index:06d}.npy"
 
 
-class KnownFeatures:
+class _Rows:
+    """A part in the making: layers (n, dim), valid and done (n,), and failures, of each extractor."""
+
+    def __init__(self, extractors: Mapping[str, Extractor], first: int, n_rows: int) -> None:
+        self.first = first
+        self.layers = {
+            name: {layer.name: np.zeros((n_rows, layer.dim), layer.dtype) for layer in extractor.layers}
+            for name, extractor in extractors.items()
+        }
+        self.valid = {name: np.zeros(n_rows, bool) for name in extractors}
+        self._done = {name: np.zeros(n_rows, bool) for name in extractors}
+        self.failures: dict[str, list[dict[str, Any]]] = {name: [] for name in extractors}
+
+    @property
+    def n_open(self) -> int:
+        """Rows that an extractor still lacks."""
+        return int(np.sum(~np.logical_and.reduce(list(self._done.values()))))
+
+    def lacking(self) -> list[tuple[int, tuple[str, ...]]]:
+        """For each open row of the table the extractors that lack it."""
+        names = list(self._done)
+        done = np.stack([self._done[name] for name in names], axis=1)
+        open_rows = np.flatnonzero(~done.all(axis=1)).tolist()
+        return [(self.first + at, tuple(np.array(names)[~done[at]].tolist())) for at in open_rows]
+
+    def fill(self, name: str, keys: np.ndarray, source: Callable[..., np.ndarray]) -> None:
+        """Let `source(keys, layers, valid)` fill the open rows of one extractor: it returns which of them it had."""
+        at = np.flatnonzero(~self._done[name])
+        if not len(at):
+            return
+        layers = {
+            layer: np.zeros((len(at), *array.shape[1:]), array.dtype) for layer, array in self.layers[name].items()
+        }
+        valid = np.zeros(len(at), bool)
+        known = source(keys[at], layers, valid)
+        rows = at[known]
+        for layer, values in layers.items():
+            self.layers[name][layer][rows] = values[known]
+        self.valid[name][rows], self._done[name][rows] = valid[known], True
+
+    def take(self, outcome: Any) -> None:
+        """Put in what a worker measured, or why it could not."""
+        rows, names = outcome.payload["_rows"], outcome.payload["_names"]
+        at = np.asarray(rows) - self.first
+        error = outcome.error
+        errors = (
+            [[index, error.code, error.message] for index in range(len(rows))]
+            if error is not None
+            else outcome.value["errors"]
+        )
+        failures = [{"row": rows[index], "code": code, "message": message} for index, code, message in errors]
+        for name in names:
+            self.failures[name] += failures
+            self._done[name][at] = True
+            if error is None:
+                self.valid[name][at] = outcome.value[f"valid/{name}"].astype(bool)
+                for layer, array in self.layers[name].items():
+                    array[at] = outcome.value[f"{name}/{layer}"]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything, as arrays; `restore` takes it."""
+        found: dict[str, np.ndarray] = {
+            f"{name}/{layer}": array for name, layers in self.layers.items() for layer, array in layers.items()
+        }
+        found |= {f"valid/{name}": array for name, array in self.valid.items()}
+        found |= {f"done/{name}": array for name, array in self._done.items()}
+        return found | {"failures": np.array(json.dumps(self.failures))}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        for name, layers in self.layers.items():
+            self.layers[name] = {layer: state[f"{name}/{layer}"] for layer in layers}
+            self.valid[name], self._done[name] = state[f"valid/{name}"], state[f"done/{name}"]
+        self.failures = json.loads(str(state["failures"]))
+
+
+class EarlierFeatures:
     """Features of an earlier table of clips, by clip id: a clip that is still there is not measured again.
 
-    Used only where all the extractors of this run made them with the same version, settings and weights.
+    Used only where they were made with the same version, settings, weights and decoding; what failed is tried anew.
     """
 
-    def __init__(self, workspace: Workspace, extractors: list[str]) -> None:
-        self._workspace = workspace
-        self._extractors = extractors if all(_same_extractor(workspace, name) for name in extractors) else []
-        self._keys = {name: np.asarray(workspace.array(f"features/{name}", "clip_keys")) for name in self._extractors}
-        self._sorted = {name: np.argsort(keys, kind="stable") for name, keys in self._keys.items()}
+    def __init__(self, workspace: Workspace, extractor: Extractor) -> None:
+        self._workspace, self._key = workspace, key_of(extractor)
+        self._name, self._kind = extractor.name, extractor.kind
+        found = workspace.artefact(self._key)
+        folder = workspace.artefact_path(self._key)
+        same = found is not None and found.info.get("extractor") == fingerprint_of(numbers_of(extractor))
+        self._keys = np.zeros(0, np.uint64)
+        if same and (folder / "clip_keys.npy").is_file():
+            self._keys = np.asarray(workspace.array(self._key, "clip_keys"))
+            failed = pq.read_table(folder / "failures.parquet", columns=["row"])["row"].to_numpy()
+            self._usable = np.ones(len(self._keys), bool)
+            self._usable[failed] = False
+        self._order = np.argsort(self._keys, kind="stable")
 
-    def copy_into(self, arrays: dict[str, np.ndarray], clip_ids: list[str]) -> np.ndarray:
-        """Fill the rows of `arrays` known to all extractors; bool (n,) says which. Failed ones are tried anew."""
-        known = np.full(len(clip_ids), bool(self._extractors))
-        wanted = clip_keys(clip_ids)
-        old_rows = {}
-        for name in self._extractors:
-            keys, order = self._keys[name], self._sorted[name]
-            place = np.searchsorted(keys, wanted, sorter=order).clip(max=len(keys) - 1)
-            old_rows[name] = order[place]
-            valid = np.asarray(self._workspace.array(f"features/{name}", "valid"))
-            known &= (keys[old_rows[name]] == wanted) & valid[old_rows[name]]
+    def fill(self, keys: np.ndarray, layers: Mapping[str, np.ndarray], valid: np.ndarray) -> np.ndarray:
+        """Fill rows of `layers` (layer name -> (n, dim)) and `valid` (n,) of the clips with these keys (n,); bool (n,)
+        says which were there."""
+        rows = matched(self._keys, keys, self._order)
+        known = rows >= 0
+        known[known] = self._usable[rows[known]] if known.any() else False
         if known.any():
-            for key, array in arrays.items():
-                name, _, layer = key.partition("/")
-                array[known] = self._workspace.features(name, layer, old_rows[name][known])
+            read = self._workspace.measures if self._kind == "measures" else self._workspace.features
+            for layer, out in layers.items():
+                out[known] = read(self._name, layer, rows[known])
+            valid[known] = np.asarray(self._workspace.array(self._key, "valid"))[rows[known]]
         return known
 
 
-def clip_keys(clip_ids: list[str]) -> np.ndarray:
-    """uint64 (n,): the first eight bytes of a hash of each clip id."""
-    digests = b"".join(hashlib.blake2b(clip.encode(), digest_size=8).digest() for clip in clip_ids)
-    return np.frombuffer(digests, np.uint64)
+def extractors_of(config: Config, *, fetch: bool = False) -> dict[str, Extractor]:
+    """The extractors that the settings name, by their names as spelled there."""
+    settings = config.features
+    return chosen(
+        settings.extractors,
+        settings.measures,
+        fetch=fetch,
+        weights_folder=settings.weights_folder,
+        device=config.resources.device,
+    )
 
 
-def _same_extractor(workspace: Workspace, name: str) -> bool:
-    found = workspace.artefact(f"features/{name}")
-    if found is None or found.info.get("extractor") != fingerprint_of(registry.get(name).fingerprint()):
-        return False
-    return (workspace.artefact_path(f"features/{name}") / "clip_keys.npy").is_file() and found.info["clips"] > 0
-
-
-def extractor_names(config: Config) -> list[str]:
-    """Names in `features.extractors`, each known to the registry. Raises `SettingError` otherwise."""
-    names = [name for name in config.features.extractors.split(",") if name]
-    for name in names:
-        registry.get(name)
-    return names
+def key_of(extractor: Extractor) -> str:
+    """Where an extractor's result lies: features/<name> or measures/<name>."""
+    return f"{extractor.kind}/{extractor.name}"
 
 
 def _paths(workspace: Workspace) -> dict[str, str]:

@@ -1,8 +1,14 @@
-"""segment: kept videos -> clips.parquet (and segmented.parquet: shots found, videos that could not be read through)."""
+"""segment: kept videos -> clips.parquet (and segmented.parquet: shots found, videos that could not be read through).
+
+Where it can, the pass that finds the shots also measures the clips, for the features stage to take (`curation.early`).
+"""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +18,27 @@ import pyarrow.parquet as pq
 
 from curation.atomic import replacing
 from curation.config import Config, SegmentConfig
+from curation.early import EarlyFeatures
 from curation.errors import InputError
+from curation.extractors.chosen import chosen, early_ones, numbers_of
+from curation.media.layout import SHORT_FACTOR, Layout, lay_out
 from curation.media.sandbox import Sandbox
+from curation.media.shots import THRESHOLDS, Shots
+from curation.media.signature import SIZE
+from curation.media.survey import MAX_SURVEY_S
 from curation.records import CLIPS, SEGMENTED, clip_id, real_path
 from curation.stage import Part, Report, Stage, StageContext, Target, Work
-from curation.workspace import Workspace
+from curation.workspace import Workspace, fingerprint_of
 
 VIDEOS_PER_PART = 64
-SHORT_FACTOR = 1.1  # a video up to this many clip lengths long is one clip, without a search for shots
+SAVE_EVERY_S = 20.0  # what a kill costs at most, beside the files under way
 
 
 class SegmentStage(Stage):
     """Cut videos into clips, by shots or fixed windows (ACAV100M, section 3: the central piece of each long shot)."""
 
     name = "segment"
-    version = 1
+    version = 2
     unit = "videos"
     makes = "the table of clips"
 
@@ -50,7 +62,10 @@ class SegmentWork(Work):
         self._settings = context.config.segment
         self._folder = context.workspace.partial_folder(target.key, target.fingerprint)
         self._videos = _kept_videos(context.workspace)
-        self._known = _known_shots(context)
+        self._known = _KnownShots(context)
+        self._early = _Early(context, target.fingerprint)
+        if self._known.is_empty:
+            self._early.forget_others()
         starts = range(0, len(self._videos), VIDEOS_PER_PART)
         self.parts = [
             Part(i, min(VIDEOS_PER_PART, len(self._videos) - start), (start, start + VIDEOS_PER_PART))
@@ -65,39 +80,70 @@ class SegmentWork(Work):
         videos = self._videos[part.payload[0] : part.payload[1]]
         found: dict[str, dict[str, Any]] = {
             video["video_id"]: _segmented(video, None, video["duration_s"])
-            | self._known.get(video["content_id"], {})
+            | self._known.get(video["content_id"])
             | {"video_id": video["video_id"]}
             for video in videos
         }
-        searched = [v for v in videos if self._needs_shots(v) and found[v["video_id"]]["cuts_s"] is None]
-        self._context.progress.advance(len(videos) - len(searched))
-        if searched:
-            for outcome in self._workers().imap("shots", [self._payload(video) for video in searched]):
-                self._context.progress.check_cancelled()
-                video = searched[outcome.index]
-                found[video["video_id"]] = _read_shots(video, outcome)
-                self._context.progress.advance()
-        rows = [found[video["video_id"]] for video in videos]
-        with replacing(self._file(part)) as temporary:
-            pq.write_table(pa.Table.from_pylist(rows, SEGMENTED), temporary)
+        wanted = [v for v in videos if self._needs_shots(v) and found[v["video_id"]]["cuts_s"] is None]
+        searched = self._begun(part)
+        self._context.progress.advance(len(videos) - len(wanted) + len(searched), finished_before=True)
+        last_save = time.monotonic()
+
+        def take(video: dict[str, Any], outcome: Any) -> None:
+            nonlocal last_save
+            searched[video["video_id"]] = _read_shots(video, outcome)
+            self._early.take(video, outcome)
+            self._context.progress.advance()
+            if time.monotonic() - last_save > SAVE_EVERY_S:
+                self._early.save(f"{part.index:06d}-{len(searched):02d}")
+                self._write(self._begun_file(part), list(searched.values()))
+                last_save = time.monotonic()
+
+        self._search([video for video in wanted if video["video_id"] not in searched], take)
+        found |= searched
+        self._early.save(f"{part.index:06d}-{len(searched):02d}")
+        self._write(self._file(part), [found[video["video_id"]] for video in videos])
+        self._begun_file(part).unlink(missing_ok=True)
+
+    def _search(self, videos: list[dict[str, Any]], take: Callable[[dict[str, Any], Any], None]) -> None:
+        """Decode these videos; what fails while clips are measured too is searched again for shots alone."""
+        videos = sorted(videos, key=lambda video: -video["duration_s"])  # the longest first: no worker waits for it
+        again = []
+        if not videos:
+            return
+        for outcome in self._workers().imap("shots", [self._payload(video) for video in videos]):
+            self._context.progress.check_cancelled()
+            if outcome.error is not None and "_task" in outcome.payload:
+                again.append(videos[outcome.index])
+            else:
+                take(videos[outcome.index], outcome)
+        for outcome in self._workers().imap("shots", [self._shots_payload(video) for video in again]):
+            self._context.progress.check_cancelled()
+            take(again[outcome.index], outcome)
 
     def finish(self) -> Report:
-        parts = [pq.read_table(self._file(part)) for part in self.parts]
-        segmented = pa.concat_tables(parts).to_pylist() if parts else []
+        tables: list[pa.Table] = []
         clips: list[dict[str, Any]] = []
-        for video, shots in zip(self._videos, segmented):
-            if shots["status"] != "ok":
-                continue
-            spans = lay_out(shots["duration_s"], shots["cuts_s"], self._settings)
-            shots["n_clips"] = len(spans)
-            clips += [_clip(video, start_s, end_s) for start_s, end_s in spans]
-        report = Report(failures=Counter(row["code"] for row in segmented if row["code"]))
+        failures: Counter[str] = Counter()
+        plan = layout(self._settings)
+        for part in self.parts:  # one at a time: rows of every video at once would not fit in memory
+            rows = pq.read_table(self._file(part)).to_pylist()
+            for video, row in zip(self._videos[part.payload[0] : part.payload[1]], rows):
+                if row["status"] != "ok":
+                    failures[row["code"]] += 1
+                    continue
+                spans = lay_out(row["duration_s"], _shots(row), plan)
+                row["n_clips"] = len(spans)
+                clips += [_clip(video, start_s, end_s) for start_s, end_s in spans]
+            tables.append(pa.Table.from_pylist(rows, SEGMENTED))
+        segmented = pa.concat_tables([SEGMENTED.empty_table(), *tables])
+        report = Report(failures=failures)
         workspace = self._context.workspace
         workspace.commit_table(
             "segmented",
-            pa.Table.from_pylist(segmented, SEGMENTED),
+            segmented,
             self._target.fingerprint,
-            {"videos": len(segmented), "search": _search_settings(self._context.config)},
+            {"videos": segmented.num_rows, "search": _search_settings(self._context.config)},
         )
         if not clips:
             raise InputError(
@@ -108,7 +154,7 @@ class SegmentWork(Work):
         for row, clip in enumerate(clips):
             clip["row"] = row
         report.facts = {
-            "videos": len(segmented),
+            "videos": segmented.num_rows,
             "clips": len(clips),
             "hours": round(sum(clip["end_s"] - clip["start_s"] for clip in clips) / 3600, 4),
         }
@@ -121,57 +167,102 @@ class SegmentWork(Work):
         return self._settings.mode == "shots" and long and video["has_video"]
 
     def _payload(self, video: dict[str, Any]) -> dict[str, Any]:
+        shots = self._shots_payload(video)
+        if not self._early.extractors or video["duration_s"] > MAX_SURVEY_S:
+            return shots
+        return {
+            "path": shots["path"],
+            "duration_s": video["duration_s"],
+            "detector": self._settings.detector,
+            "layout": asdict(layout(self._settings)),
+            "extractors": list(self._early.extractors),
+            "_task": "survey",
+            "_time_limit_s": shots["_time_limit_s"] + self._context.config.features.time_limit_s,
+        }
+
+    def _shots_payload(self, video: dict[str, Any]) -> dict[str, Any]:
         return {
             "path": real_path(self._context.workspace.roots[video["root"]], video["path_bytes"]),
+            "detector": self._settings.detector,
             "threshold": self._settings.threshold,
+            "anneal": _anneal(self._settings),
             "_time_limit_s": self._settings.time_limit_s + video["duration_s"],
         }
 
     def _workers(self) -> Sandbox:
         if self._sandbox is None:
-            self._sandbox = self._context.sandbox(
-                time_limit_s=self._settings.time_limit_s, memory_limit_mb=self._settings.memory_limit_mb
-            )
+            memory_mb = self._settings.memory_limit_mb
+            if self._early.extractors:
+                memory_mb = max(memory_mb, self._context.config.features.memory_limit_mb)
+            self._sandbox = self._context.sandbox(time_limit_s=self._settings.time_limit_s, memory_limit_mb=memory_mb)
         return self._sandbox
 
     def _file(self, part: Part) -> Path:
         return self._folder / f"part-{part.index:06d}.parquet"
 
+    def _begun_file(self, part: Part) -> Path:
+        return self._folder / f"begun-{part.index:06d}.parquet"
 
-def lay_out(duration_s: float, cuts_s: list[float] | None, settings: SegmentConfig) -> list[tuple[float, float]]:
-    """Clip spans (start, end) in seconds, in order, for one video.
+    def _begun(self, part: Part) -> dict[str, dict[str, Any]]:
+        """Rows, by video, that an earlier run had found of this part when it was killed."""
+        file = self._begun_file(part)
+        return {row["video_id"]: row for row in pq.read_table(file).to_pylist()} if file.is_file() else {}
 
-    A video up to 1.1 clip lengths is one clip: all of it, or its central `clip_s`. `windows`: one after another, a rest
-    shorter than a clip is left out. `shots`: the central piece of each shot of at least `clip_s`; where there is none,
-    the central piece of the video. More than `max_clips` are thinned evenly.
-    """
-    clip_s = settings.clip_s
-    if duration_s <= SHORT_FACTOR * clip_s:
-        return [_central(0.0, duration_s, clip_s)]
-    if settings.mode == "windows":
-        hop_s = settings.hop_s or clip_s
-        count = int(np.floor((duration_s - clip_s) / hop_s + 1e-6)) + 1
-        spans = [_rounded(i * hop_s, i * hop_s + clip_s) for i in range(count)]
-    else:
-        edges = [0.0, *[cut for cut in cuts_s or [] if 0 < cut < duration_s], duration_s]
-        spans = [_central(a, b, clip_s) for a, b in zip(edges, edges[1:]) if b - a >= clip_s]
-        spans = spans or [_central(0.0, duration_s, clip_s)]
-    if settings.max_clips and len(spans) > settings.max_clips:
-        # Centres of equal slices, so that three of many lie early, in the middle and late.
-        at = (np.arange(settings.max_clips) + 0.5) * len(spans) / settings.max_clips
-        spans = [spans[int(i)] for i in at]
-    return spans
+    def _write(self, file: Path, rows: list[dict[str, Any]]) -> None:
+        with replacing(file) as temporary:
+            pq.write_table(pa.Table.from_pylist(rows, SEGMENTED), temporary)
 
 
-def _central(start_s: float, end_s: float, clip_s: float) -> tuple[float, float]:
-    if end_s - start_s <= clip_s:
-        return _rounded(start_s, end_s)
-    middle = (start_s + end_s) / 2
-    return _rounded(middle - clip_s / 2, middle + clip_s / 2)
+class _Early:
+    """Features of the clips that the search for shots gave, until a part is written."""
+
+    def __init__(self, context: StageContext, fingerprint: str) -> None:
+        settings = context.config.features
+        found = chosen(settings.extractors, settings.measures, fetch=False, weights_folder=settings.weights_folder)
+        self.extractors = early_ones(found, context.config.segment.clip_s)
+        self._made_with = {e.name: fingerprint_of(numbers_of(e)) for e in self.extractors.values()}
+        self._store = EarlyFeatures.of(context.workspace.path)
+        self._run = f"{fingerprint[:16]}-"
+        self._clip_ids: list[str] = []
+        self._features: list[dict[str, np.ndarray]] = []
+
+    def forget_others(self) -> None:
+        """Everything is decoded anew: what other runs left will not be asked for."""
+        self._store.drop(but=self._run)
+
+    def take(self, video: dict[str, Any], outcome: Any) -> None:
+        """Note what came with the shots; a clip that could not be decoded is left to the features stage."""
+        features = (outcome.value or {}).get("features")
+        if features is None:
+            return
+        failed = {index for index, _, _ in features["errors"]}
+        rows = [row for row in range(len(outcome.value["spans"])) if row not in failed]
+        self._clip_ids += [_clip(video, *outcome.value["spans"][row])["clip_id"] for row in rows]
+        self._features.append({key: array[rows] for key, array in features.items() if key != "errors"})
+
+    def save(self, part: str) -> None:
+        """Keep what was noted since the last time."""
+        if self._clip_ids:
+            joined = {key: np.concatenate([each[key] for each in self._features]) for key in self._features[0]}
+            self._store.keep(self._run + part, self._made_with, self._clip_ids, joined)
+        self._clip_ids, self._features = [], []
 
 
-def _rounded(start_s: float, end_s: float) -> tuple[float, float]:
-    return round(start_s, 3), round(end_s, 3)
+def layout(settings: SegmentConfig) -> Layout:
+    """The settings that clips depend on beside the cuts."""
+    return Layout(
+        settings.clip_s,
+        settings.mode,
+        settings.hop_s,
+        settings.max_clips,
+        settings.choice,
+        settings.threshold or THRESHOLDS[settings.detector],
+        _anneal(settings),
+    )
+
+
+def _anneal(settings: SegmentConfig) -> float:
+    return settings.anneal if settings.detector == "scdet" else 1.0
 
 
 def _kept_videos(workspace: Workspace) -> list[dict[str, Any]]:
@@ -181,23 +272,62 @@ def _kept_videos(workspace: Workspace) -> list[dict[str, Any]]:
     return [video for video in workspace.table("videos").to_pylist() if status.get(video["video_id"]) == "ok"]
 
 
-def _segmented(video: dict[str, Any], cuts_s: list[float] | None, duration_s: float, **failure: str) -> dict[str, Any]:
+def _segmented(
+    video: dict[str, Any], shots: dict[str, Any] | None, duration_s: float, **failure: str
+) -> dict[str, Any]:
     row = {"video_id": video["video_id"], "content_id": video["content_id"], "status": "ok", "code": "", "message": ""}
-    return row | {"n_clips": 0} | {"cuts_s": cuts_s, "duration_s": duration_s} | failure
+    found = {
+        "cuts_s": None if shots is None else shots["cuts_s"].tolist(),
+        "scores": None if shots is None else shots["scores"].tolist(),
+        "signatures": None if shots is None else shots["signatures"].tobytes(),
+        "step_s": None if shots is None else float(shots["step_s"]),
+    }
+    return row | {"n_clips": 0, "duration_s": duration_s} | found | failure
+
+
+def _shots(row: dict[str, Any]) -> Shots | None:
+    """The shots of a row of `segmented`; None where none were looked for."""
+    if row["cuts_s"] is None:
+        return None
+    signatures = np.frombuffer(row["signatures"], np.uint8).reshape(-1, SIZE)
+    cuts_s, scores = np.asarray(row["cuts_s"], np.float64), np.asarray(row["scores"], np.float64)
+    return Shots(cuts_s, scores, signatures, row["step_s"], row["duration_s"], -1)
 
 
 def _search_settings(config: Config) -> dict[str, Any]:
     """What the shots that are found depend on; the layout of clips is made anew each time."""
-    return {"version": SegmentStage.version, "threshold": config.segment.threshold}
+    settings = config.segment
+    return {
+        "version": SegmentStage.version,
+        "detector": settings.detector,
+        "threshold": settings.threshold or THRESHOLDS[settings.detector],
+        "anneal": _anneal(settings),
+    }
 
 
-def _known_shots(context: StageContext) -> dict[str, dict[str, Any]]:
-    """Rows of the last segmentation whose shots were found by the same settings, by content."""
-    found = context.workspace.artefact("segmented")
-    if found is None or found.info.get("search") != _search_settings(context.config):
-        return {}
-    rows = context.workspace.table("segmented").to_pylist()
-    return {row["content_id"]: row for row in rows if row["status"] == "ok" and row["cuts_s"] is not None}
+class _KnownShots:
+    """Shots that the last segmentation found by the same settings, by content."""
+
+    def __init__(self, context: StageContext) -> None:
+        found = context.workspace.artefact("segmented")
+        self._places: dict[str, int] = {}
+        if found is None or found.info.get("search") != _search_settings(context.config):
+            return
+        self._table = context.workspace.table("segmented")
+        columns = (self._table[name].to_pylist() for name in ("content_id", "status"))
+        searched = self._table["cuts_s"].is_valid().to_pylist()
+        for place, (content, status, is_searched) in enumerate(zip(*columns, searched)):
+            if status == "ok" and is_searched:
+                self._places[content] = place
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._places
+
+    def get(self, content_id: str) -> dict[str, Any]:
+        """Its row, or an empty one."""
+        place = self._places.get(content_id)
+        return {} if place is None else self._table.slice(place, 1).to_pylist()[0]
 
 
 def _read_shots(video: dict[str, Any], outcome: Any) -> dict[str, Any]:
@@ -206,7 +336,7 @@ def _read_shots(video: dict[str, Any], outcome: Any) -> dict[str, Any]:
     # What was decoded counts where a header promised more than there is.
     decoded_s = float(outcome.value["duration_s"])
     duration_s = min(video["duration_s"], decoded_s) if decoded_s > 0 else video["duration_s"]
-    return _segmented(video, [float(cut) for cut in outcome.value["cuts_s"]], duration_s)
+    return _segmented(video, outcome.value, duration_s)
 
 
 def _clip(video: dict[str, Any], start_s: float, end_s: float) -> dict[str, Any]:

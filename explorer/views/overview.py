@@ -16,6 +16,7 @@ STAGE_NOUNS = {
     "filter": "Kept",
     "segment": "Clips",
     "features": "Features",
+    "health": "Health",
     "cluster": "Clusters",
     "select": "Selection",
     "project": "Maps",

@@ -213,8 +213,8 @@ def test_more_videos_cost_only_themselves_and_rows_of_another_list_are_never_mix
         run(workspace, name)
     states = {status.stage: status.state for status in pipeline.status(workspace)}
     assert states["segment"] == "done"
-    assert {states[name] for name in ("features", "cluster", "select", "project")} == {"stale"}
-    for name in ("cluster", "select", "project"):  # as many clips as before, but not the same ones
+    assert {states[name] for name in ("features", "health", "cluster", "select", "project")} == {"stale"}
+    for name in ("health", "cluster", "select", "project"):  # as many clips as before, but not the same ones
         with pytest.raises(MissingArtefactError, match="another list of clips"):
             run(workspace, name)
     asked: list[dict[str, Any]] = []
@@ -234,8 +234,10 @@ def test_more_videos_cost_only_themselves_and_rows_of_another_list_are_never_mix
     fresh = Workspace.create(tmp_path / "fresh", roots=[str(folder)])
     fresh.configure(SETTINGS)
     pipeline.run(fresh, Progress())
+    workspace.configure({"cluster.fit": "refit"})
     pipeline.run(workspace, Progress())
-    for key in ("features/sound", "features/picture", "clusterings/sound.mfcc"):
+    assert workspace.table("health").equals(fresh.table("health"))
+    for key in ("features/sound", "features/picture", "measures/sound-health", "clusterings/sound.mfcc"):
         for file in fresh.artefact_path(key).rglob("*.npy"):
             same = workspace.artefact_path(key) / file.relative_to(fresh.artefact_path(key))
             assert file.read_bytes() == same.read_bytes(), file

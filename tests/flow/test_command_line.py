@@ -6,6 +6,7 @@ import ast
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,7 +56,7 @@ def done(media: Path) -> Path:
 def test_run_says_what_it_did_and_status_knows(done: Path) -> None:
     status = json.loads(curation("status", done, "--json").stdout)
     assert {stage["stage"]: stage["state"] for stage in status["stages"]} == dict.fromkeys(
-        ["scan", "filter", "segment", "features", "cluster", "select", "project"], "done"
+        ["scan", "filter", "segment", "features", "health", "cluster", "select", "project"], "done"
     )
     assert [row["path"] for row in status["unused"]["files"]] == ["broken.mp4"]
     assert status["unused"]["files"][0]["message"]
@@ -112,6 +113,9 @@ def test_truth_is_joined_and_precision_said(done: Path, tmp_path: Path) -> None:
 
 
 def test_killed_in_the_middle_it_goes_on(media: Path, tmp_path: Path) -> None:
+    media = Path(shutil.copytree(media, tmp_path / "media"))
+    for i, name in enumerate(("long.mp4", "longer.mkv")):  # searched for shots and measured in one pass
+        make_video(media / name, seconds=14 + 9 * i, scenes=1 + i, seed=20 + i, size=(64, 48))
     workspace = tmp_path / "killed"
     command = [
         sys.executable,
@@ -134,6 +138,7 @@ def test_killed_in_the_middle_it_goes_on(media: Path, tmp_path: Path) -> None:
     curation("run", workspace, "--media", media)
     states = {s["stage"]: s["state"] for s in json.loads(curation("status", workspace, "--json").stdout)["stages"]}
     assert set(states.values()) == {"done"}
+    assert not (workspace / "early").exists()
     unbroken = tmp_path / "unbroken"
     curation("run", unbroken, "--media", media, "--set", "cluster.n_clusters=3")
     for file in sorted([*unbroken.rglob("*.parquet"), *unbroken.rglob("*.npy")]):
@@ -212,7 +217,7 @@ def test_the_selection_that_the_settings_mean_is_exported(done: Path, tmp_path: 
     curation("run", done, "--set", "select.budget=0.8")
     curation("run", done, "--set", "select.budget=0.4")  # made before: found done, and meant again
     said = curation("export", done, "--format", "csv", "--out", tmp_path / "a.csv").stdout
-    assert "selection batch-greedy-0.4-" in said and "rows 4," in said
+    assert "selection concord-0.4-" in said and "rows 4," in said
 
 
 def test_select_array_works_without_a_workspace(tmp_path: Path) -> None:
