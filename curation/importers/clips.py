@@ -1,10 +1,11 @@
-"""Which row of an imported array is which clip: by order, or by clip id; makes clips.parquet where there is none."""
+"""Which row of an imported array is which clip: by order, or by id, file and start; makes clips where none are."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import InputError
+from curation.importers.matching import END_COLUMNS, START_COLUMNS, Keys, Match, find_column, match_rows, numbers_of
 from curation.importers.readers import as_text, read_table, table_columns
 from curation.locks import writer_lock
 from curation.records import CLIPS
@@ -20,6 +22,12 @@ from curation.workspace import Workspace, fingerprint_of
 
 CLIP_COLUMNS = ("clip_id", "path", "start_s", "end_s", "source", "title")
 _CHUNK = 1 << 20
+_OFTEN_CALLED = {
+    "path": ("file", "filename", "file_name"),
+    "start_s": START_COLUMNS,
+    "end_s": END_COLUMNS,
+    "source": ("url", "youtube_id", "ytid"),
+}
 
 
 @dataclass(frozen=True)
@@ -27,8 +35,8 @@ class Placement:
     """Where the rows of an imported array go.
 
     `n_clips` rows of clips.parquet; `index`: for each of them the array's row, -1 for none, or None where the order is
-    the same; `matched_by`: "order" or "clip id"; `unmatched`: rows of the array without a clip; `fingerprint` of this
-    match.
+    the same; `matched_by`: "order", "clip id", "path", ...; `unmatched`: rows of the array without a clip;
+    `fingerprint` of this match; `details`: examples of what did not match.
     """
 
     n_clips: int
@@ -37,6 +45,7 @@ class Placement:
     unmatched: int
     fingerprint: str
     clips_made: bool = False
+    details: dict[str, Any] = field(default_factory=dict)
 
     @property
     def missing(self) -> int:
@@ -64,100 +73,159 @@ class Placement:
             "unmatched_rows": self.unmatched,
             "clips_without_row": self.missing,
             "clips_made": self.clips_made,
+            **self.details,
         }
 
 
 def place_rows(
-    workspace: Workspace, n_rows: int, what: str, clips_file: str | os.PathLike[str] | None, ids: pa.Array | None = None
+    workspace: Workspace,
+    n_rows: int,
+    what: str,
+    clips_file: str | os.PathLike[str] | None,
+    own: pa.Table | None = None,
 ) -> Placement:
     """Match the `n_rows` rows of an array (`what`, for messages) to clips.
 
-    A workspace without clips gets them: from `clips_file` (csv, tsv, jsonl or parquet with any of clip_id, path,
-    start_s, end_s, source, title, one row a clip, in the array's order), or from the row numbers. Otherwise rows are
-    matched by clip id where the clips file (or `ids`) has them, else by order, and then their number must be equal.
+    `clips_file`: csv, tsv, jsonl or parquet, one row a clip in the array's order, with any of clip_id, path, start_s,
+    end_s, source, title, or what these are often called (`clip_columns`); `own`: those columns where the array's file
+    has them itself. A workspace without clips gets them from there, or from the row numbers. Otherwise rows are matched
+    by clip id; by path, file name, stem or YouTube id and start where there are no ids; by order where there is
+    neither, or where the table is the one that made the clips. By order, both must be equally many.
 
-    Raises `InputError` with both numbers when they differ, and for a clip id that occurs twice.
+    Raises `InputError` with both numbers when they differ, and where two rows mean one clip.
     """
-    table = None if clips_file is None else _read_clips(Path(clips_file))
+    table = own if clips_file is None else read_clip_columns(clips_file)
     if table is not None and table.num_rows != n_rows:
         raise InputError(
             f"{what} have {n_rows} rows, {clips_file} has {table.num_rows}.",
             hint="They must be one to one, in one order.",
         )
     if table is not None and "clip_id" in table.column_names:
-        ids = table["clip_id"].combine_chunks()
-    if ids is not None and (ids.null_count or len(pc.unique(ids)) != len(ids)):
+        _check_ids(table["clip_id"].combine_chunks())
+    if workspace.artefact("clips") is None:
+        if table is None:
+            table = pa.table({"row": pa.nulls(n_rows)})
+        _make_clips(workspace, n_rows, table, "" if clips_file is None else Path(clips_file).name)
+        made = workspace.require("clips", "segment").fingerprint
+        return Placement(n_rows, None, "order", 0, fingerprint_of([made, "order"]), True)
+    fingerprint = workspace.require("clips", "segment").fingerprint
+    if table is not None and (match := _matched(workspace, table, what, fingerprint)) is not None:
+        return _by_keys(match, what, fingerprint)
+    n_clips = workspace.n_rows("clips")
+    if n_rows != n_clips:
+        raise InputError(
+            f"{what} have {n_rows} rows, the workspace {n_clips} clips.",
+            hint="Give a table with a column clip_id, one row for each row of the array: --clips FILE",
+        )
+    return Placement(n_clips, None, "order", 0, fingerprint_of([fingerprint, "order"]))
+
+
+def clip_columns(columns: Sequence[str]) -> dict[str, str]:
+    """The columns of a table that clips have: clip column -> the table's name for it."""
+    found = {name: name for name in CLIP_COLUMNS if name in columns}
+    for name, others in _OFTEN_CALLED.items():
+        other = find_column(columns, others)
+        if name not in found and other is not None:
+            found[name] = other
+    return found
+
+
+def read_clip_columns(file: str | os.PathLike[str]) -> pa.Table:
+    """The columns of a table that clips have (clip_id, path, start_s, end_s, source, title), texts and seconds.
+
+    Raises `InputError` when it has none of them, or a time that is no number.
+    """
+    columns = clip_columns(table_columns(file))
+    if not columns:
+        raise InputError(f"{file} has none of the columns that clips have.", hint=f"Known: {', '.join(CLIP_COLUMNS)}.")
+    table = read_table(file, columns.values())
+    found: dict[str, pa.Array | pa.ChunkedArray] = {}
+    for name, called in columns.items():
+        text = as_text(table[called])
+        if name in ("start_s", "end_s"):
+            seconds = numbers_of(text, f"{file}: {called}")
+            found[name] = pa.array(seconds, pa.float64(), from_pandas=True)
+        else:
+            found[name] = text
+    return pa.table(found)
+
+
+def _check_ids(ids: pa.Array) -> None:
+    if ids.null_count or len(pc.unique(ids)) != len(ids):
         counts = pc.value_counts(ids)
         worst = counts[int(np.argmax(counts.field("counts").to_numpy()))].as_py()
         raise InputError(
             f"A clip id is empty, or occurs more than once ({worst['values'] or ''!r}: {worst['counts']} times).",
             hint="Every clip needs one id of its own.",
         )
-    made = workspace.artefact("clips") is None
-    if made:
-        if table is None:
-            table = pa.table({"clip_id": ids}) if ids is not None else pa.table({"row": pa.nulls(n_rows)})
-        _make_clips(workspace, n_rows, table, "" if clips_file is None else Path(clips_file).name)
-    clips = workspace.require("clips", "segment")
-    n_clips = workspace.n_rows("clips")
-    if made or ids is None:
-        if n_rows != n_clips:
-            raise InputError(
-                f"{what} have {n_rows} rows, the workspace {n_clips} clips.",
-                hint="Give a table with a column clip_id, one row for each row of the array: --clips FILE",
-            )
-        return Placement(n_clips, None, "order", 0, fingerprint_of([clips.fingerprint, "order"]), made)
-    return _by_id(workspace, ids, what, clips.fingerprint)
 
 
-def _by_id(workspace: Workspace, ids: pa.Array, what: str, fingerprint: str) -> Placement:
-    own = workspace.table("clips", ["clip_id"])["clip_id"].combine_chunks()
-    at = pc.fill_null(pc.index_in(own, ids), -1).to_numpy().astype(np.int64)
-    matched = int((at >= 0).sum())
-    if not matched:
+def _matched(workspace: Workspace, table: pa.Table, what: str, clips_fingerprint: str) -> Match | None:
+    """The rows' match by clip id, where none fits by file and start; None: by order."""
+    others, otherwise = _other_keys(table)
+    if "clip_id" in table.column_names:
+        try:
+            return match_rows(workspace, [Keys(table["clip_id"].combine_chunks())], what)
+        except InputError:
+            if not others:
+                raise
+    elif not others or _clips_fingerprint(_clip_table(table)) == clips_fingerprint:
+        return None
+    return match_rows(workspace, others, what, otherwise)
+
+
+def _other_keys(table: pa.Table) -> tuple[list[Keys], list[Keys]]:
+    """The ways besides ids in which rows name clips, and those that are tried when none of these fits."""
+    named = [name for name in ("path", "source") if name in table.column_names and table.num_rows]
+    start_s = table["start_s"].to_numpy() if "start_s" in table.column_names else None
+    ways = [Keys(table[name].combine_chunks(), start_s) for name in named]
+    # A start that no clip has: the files themselves may be the clips.
+    return ways, [] if start_s is None else [Keys(way.names) for way in ways]
+
+
+def _by_keys(match: Match, what: str, fingerprint: str) -> Placement:
+    facts = match.facts()
+    if facts["repeated_rows"]:
         raise InputError(
-            f"{what} name none of the workspace's clips: their ids are {ids[0].as_py()!r} ..., the clips' "
-            f"{own[0].as_py()!r} ...",
-            hint="Leave the clip ids out to match by order.",
+            f"{facts['repeated_rows']} rows of {what} name a clip that an earlier row names: "
+            f"{', '.join(repr(label[:80]) for label in facts['repeated_examples'])}.",
+            hint="Each row needs a clip of its own: give clip ids, or files with their starts (start_s).",
         )
-    same = len(ids) == len(own) and bool((at == np.arange(len(own))).all())
-    digest = hashlib.blake2b(at.tobytes(), digest_size=16).hexdigest()
+    at = match.row_of_clip
+    same = len(match.row_key) == len(at) and bool((at == np.arange(len(at))).all())
+    digest = "order" if same else hashlib.blake2b(at.tobytes(), digest_size=16).hexdigest()
+    kept = ("unmatched_examples", "ambiguous_rows", "ambiguous_examples", "clips_without_row_examples", "notices")
+    details = {name: facts[name] for name in kept if facts[name]}
     return Placement(
-        len(own), None if same else at, "clip id", len(ids) - matched, fingerprint_of([fingerprint, digest])
+        len(at),
+        None if same else at,
+        match.kind,
+        facts["unmatched_rows"],
+        fingerprint_of([fingerprint, digest]),
+        details=details,
     )
-
-
-def _read_clips(file: Path) -> pa.Table:
-    present = [name for name in table_columns(file) if name in CLIP_COLUMNS]
-    if not present:
-        raise InputError(f"{file} has none of the columns that clips have.", hint=f"Known: {', '.join(CLIP_COLUMNS)}.")
-    table = read_table(file, present)
-    columns = {}
-    for name in present:
-        text = as_text(table[name])
-        if name in ("start_s", "end_s"):
-            try:
-                columns[name] = text.cast(pa.float64())
-            except pa.ArrowInvalid as error:
-                raise InputError(f"{file}: {name} is not a number everywhere ({error}).") from error
-        else:
-            columns[name] = text
-    return pa.table(columns)
 
 
 def _make_clips(workspace: Workspace, n_rows: int, table: pa.Table, file: str) -> None:
     """clips.parquet of imported rows, in their order. Ids stay as they came; without any, the row number is the id."""
     if not n_rows:
         raise InputError("The data have no rows.", hint="An import needs at least one clip.")
-    chunks = [_clip_rows(start, table.slice(start, min(_CHUNK, n_rows - start))) for start in range(0, n_rows, _CHUNK)]
-    clips = pa.concat_tables(chunks)
+    clips = _clip_table(table)
     info: dict[str, Any] = {"origin": "imported", "clips": n_rows, "file": file}
     hours = pc.sum(pc.subtract(clips["end_s"], clips["start_s"])).as_py()
     if hours is not None:
         info["hours"] = hours / 3600
-    digest = _digest(clips)
     with writer_lock(workspace.path / "locks" / "segment.lock", purpose="import of clips", wait_s=10):
-        workspace.commit_table("clips", clips, fingerprint_of({"import": "clips", "rows": digest}), info)
+        workspace.commit_table("clips", clips, _clips_fingerprint(clips), info)
+
+
+def _clip_table(table: pa.Table) -> pa.Table:
+    starts = range(0, table.num_rows, _CHUNK)
+    return pa.concat_tables(_clip_rows(start, table.slice(start, _CHUNK)) for start in starts)
+
+
+def _clips_fingerprint(clips: pa.Table) -> str:
+    return fingerprint_of({"import": "clips", "rows": _digest(clips)})
 
 
 def _clip_rows(start: int, piece: pa.Table) -> pa.Table:

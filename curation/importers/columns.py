@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,52 +12,74 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import InputError, SettingError
-from curation.importers.readers import as_text, check_identifier, file_digest, read_table
+from curation.importers.matching import (
+    EXAMPLES,
+    KEY_COLUMNS,
+    START_COLUMNS,
+    Keys,
+    Match,
+    find_column,
+    match_rows,
+    numbers_of,
+)
+from curation.importers.readers import as_text, check_identifier, file_digest, read_table, table_columns
 from curation.locks import writer_lock
-from curation.records import CLIPS, shown_path
+from curation.records import CLIPS
 from curation.workspace import Workspace, fingerprint_of
 
-EXAMPLES = 5
 _MISSING = pa.array(["nan", "null", "none", "na", "n/a", "<na>"])
 _TRUE = pa.array(["1", "1.0", "true"])
 _FALSE = pa.array(["0", "0.0", "false"])
 
 
 def import_columns(
-    workspace: Workspace, file: str | os.PathLike[str], key: str, columns: Mapping[str, str]
+    workspace: Workspace,
+    file: str | os.PathLike[str],
+    key: str = "",
+    columns: Mapping[str, str] | None = None,
+    start: str = "",
 ) -> dict[str, Any]:
     """Join columns of a csv, tsv, jsonl or parquet file to the clips.
 
-    `key`: the file's column that names a clip, by clip id, by root-relative (or absolute) path, by file name or by its
-    stem: the one kind that most of the file's rows match is used, earlier ones first. A file with several clips gives
-    its value to all of them. `columns`: source column -> name in the workspace. Values are boolean where all are 0, 1,
-    true or false, else whole numbers, numbers, or text; empty cells stay without a value (null).
+    `key`: the file's column that names a clip, by any of the ways of `curation.importers.matching`: the one that most
+    of the file's rows fit is used, earlier ones first. Without a start a file with several clips gives its value to all
+    of them. `start`: the column with the clip's start in seconds (within 0.5 s). Without `key` both are found by the
+    usual names (`clip_id`, `path`, `filename`, `url`, ...; `start_s`, `start`, ...). `columns`: source column -> name
+    in the workspace; None: every other column that can be one. Values are boolean where all are 0, 1, true or false,
+    else whole numbers, numbers, or text; empty cells stay without a value (null).
 
-    Writes columns/<name>.parquet (clip_id, <name>), a row for every clip. Returns a report: columns, matched_by, rows,
-    matched_rows, unmatched_rows, clips, clips_without_value, with_value, unmatched_examples, notices.
+    Writes columns/<name>.parquet (clip_id, <name>), a row for every clip. Returns a report: columns, with_value,
+    clips_without_value, and what `Match.facts` says.
 
-    Raises `InputError` when a column is missing, no row matches, or one key has two different values.
+    Raises `InputError` when a column is missing, no row matches, or one clip has two different values.
     """
+    key, start = _key_columns(file, key, start)
+    skipped: list[str] = []
+    if columns is None:
+        columns, skipped = _every_column(file, {key, start})
     if not columns:
         raise SettingError("No column is named.", hint="Name the column to join.")
     for name in columns.values():
         _check_column_name(name)
+    if len(set(columns.values())) < len(columns):
+        raise SettingError("Two columns would have the same name.", hint=f"Names: {', '.join(columns.values())}.")
     artefact = workspace.require("clips", "segment")
-    clips = workspace.table("clips", ["clip_id", "path"])
-    table = read_table(file, [key, *columns])
-    keys = _without_roots(as_text(table[key]).combine_chunks(), workspace.roots)
+    table = read_table(file, [key, *columns, *([start] if start else [])])
+    start_s = numbers_of(as_text(table[start]), f"The column {start!r}") if start else None
+    keys = Keys(as_text(table[key]).combine_chunks(), start_s)
     values = {name: typed(table[source]).combine_chunks() for source, name in columns.items()}
-    match = _match(keys, clips, file)
+    match = match_rows(workspace, [keys], str(file))
     # All are joined before the first is written, so that a conflict in one leaves the workspace as it was.
-    joined = {name: _joined(keys, value, match, name) for name, value in values.items()}
+    joined = {name: _joined(value, match, name) for name, value in values.items()}
     digest = file_digest(file)
-    report = _report(keys, match, joined)
+    report = _report(match, joined, skipped)
     with writer_lock(workspace.path / "locks" / "columns.lock", purpose="import of columns", wait_s=10):
         for source, name in columns.items():
             info = {
                 "origin": "imported",
                 "file": Path(file).name,
                 "key": key,
+                "start": start,
                 "column": source,
                 "matched_by": match.kind,
                 "clips": len(joined[name]),
@@ -66,7 +87,7 @@ def import_columns(
             }
             content = {"import": "column", "file": digest, "info": info, "clips": artefact.fingerprint}
             fingerprint = fingerprint_of(content)
-            found = pa.table({"clip_id": clips["clip_id"], name: joined[name]})
+            found = pa.table({"clip_id": match.clip_ids, name: joined[name]})
             workspace.commit_table(f"columns/{name}", found, fingerprint, info)
     return report
 
@@ -96,116 +117,72 @@ def typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return text
 
 
-@dataclass(frozen=True)
-class _Match:
-    """How keys name clips: the kind, the names of all clips in that kind, and those names that several files have."""
-
-    kind: str
-    names: pa.Array
-    ambiguous: pa.Array
-
-
-def _match(keys: pa.Array, clips: pa.Table, file: str | os.PathLike[str]) -> _Match:
-    distinct = pc.drop_null(pc.unique(keys))
-    paths = clips["path"].combine_chunks()
-    best: tuple[int, str, pa.Array] | None = None
-    for kind, names in _kinds(clips["clip_id"].combine_chunks(), paths):
-        count = pc.sum(pc.is_in(distinct, names)).as_py() or 0
-        if best is None or count > best[0]:
-            best = count, kind, names
-        if count == len(distinct):
-            break
-    assert best is not None
-    if not best[0]:
-        shown = ", ".join(repr(value) for value in distinct[:3].to_pylist()) or "nothing"
-        clip = clips.slice(0, 1).to_pylist()[0] if clips.num_rows else {}
+def _key_columns(file: str | os.PathLike[str], key: str, start: str) -> tuple[str, str]:
+    """The columns that name a clip: as given, else the usual ones that the file has."""
+    if key:
+        return key, start
+    there = table_columns(file)
+    found = find_column(there, KEY_COLUMNS)
+    if found is None:
         raise InputError(
-            f"No row of {file} names a clip of this workspace: its keys are {shown} ..., the clips are "
-            f"{clip.get('clip_id', '')!r} ({clip.get('path', '')!r}) ...",
-            hint="Choose as key the column with clip ids, paths below the media folder, file names or their stems.",
+            f"{file} has no column that is known to name clips.",
+            hint=f"Say which one does: its columns are {', '.join(there)}. Known: {', '.join(KEY_COLUMNS)}.",
         )
-    _, kind, names = best
-    return _Match(kind, names, _ambiguous(names, paths) if kind in ("file name", "stem") else pa.array([], pa.string()))
+    if found.strip().lower() == "clip_id":
+        return found, start
+    return found, start or find_column(there, START_COLUMNS) or ""
 
 
-def _kinds(clip_ids: pa.Array, paths: pa.Array) -> Any:
-    yield "clip id", clip_ids
-    nothing = pa.scalar(None, pa.string())
-    known = pc.if_else(pc.equal(paths, ""), nothing, paths)  # imported clips may have no path: no name, no match
-    yield "path", known
-    file_names = pc.replace_substring_regex(known, r"(?s)^.*/", "")
-    yield "file name", file_names
-    yield "stem", pc.replace_substring_regex(file_names, r"(?s)(.)\.[^.]*$", r"\1")
+def _every_column(file: str | os.PathLike[str], keys: set[str]) -> tuple[dict[str, str], list[str]]:
+    """Every column that clips do not have already, under its own name; and those whose names cannot be kept."""
+    found, skipped = {}, []
+    for name in table_columns(file):
+        if name in keys or name in CLIPS.names:
+            continue
+        try:
+            _check_column_name(name)
+            found[name] = name
+        except SettingError:
+            skipped.append(name)
+    return found, skipped
 
 
-def _ambiguous(names: pa.Array, paths: pa.Array) -> pa.Array:
-    """Names that several files have: none of them can be meant."""
-    pairs = pa.table({"name": names, "path": paths}).group_by(["name", "path"]).aggregate([])
-    counts = pairs.group_by("name").aggregate([("path", "count")])
-    several = counts.filter(pc.and_(pc.greater(counts["path_count"], 1), pc.is_valid(counts["name"])))
-    return several["name"].combine_chunks()
-
-
-def _joined(keys: pa.Array, values: pa.Array, match: _Match, name: str) -> pa.Array:
-    """The value of every clip, null without one. Raises `InputError` when a key has two."""
-    used = pc.and_(pc.is_valid(keys), pc.is_valid(values))
-    keys, values = keys.filter(used), values.filter(used)
-    codes = keys.dictionary_encode()
-    index = codes.indices.to_numpy()
-    first = np.zeros(len(codes.dictionary), np.int64)
-    first[index[::-1]] = np.arange(len(index) - 1, -1, -1)
-    differs = pc.not_equal(values, values.take(pa.array(first[index])))
+def _joined(values: pa.Array, match: Match, name: str) -> pa.Array:
+    """The value of every clip, null without one. Raises `InputError` when one has two."""
+    used = np.flatnonzero(pc.is_valid(values).to_numpy(zero_copy_only=False) & match.matched)
+    key = match.row_key[used]
+    first = np.full(max(key.max(initial=-1), match.clip_key.max(initial=-1)) + 2, -1, np.int64)
+    first[key[::-1]] = used[::-1]
+    differs = pc.not_equal(values.take(pa.array(used)), values.take(pa.array(first[key])))
     if pc.any(differs).as_py():
-        shown = pc.unique(keys.filter(differs))
+        shown = pc.unique(match.labels.take(pa.array(used)).filter(differs))
         examples = ", ".join(repr(value) for value in shown[:EXAMPLES].to_pylist())
         raise InputError(
             f"{len(shown)} keys have two different values of {name}: {examples}{' ...' * (len(shown) > EXAMPLES)}.",
             hint="Give each clip one row, or use a key that tells them apart. Nothing was imported.",
         )
-    at = pc.index_in(match.names, codes.dictionary)
-    if len(match.ambiguous):
-        at = pc.if_else(pc.is_in(match.names, match.ambiguous), pa.scalar(None, pa.int32()), at)
-    return values.take(pa.array(first)).take(at)
+    at = first[match.clip_key]
+    return values.take(pa.array(at, mask=at < 0))
 
 
-def _report(keys: pa.Array, match: _Match, joined: dict[str, pa.Array]) -> dict[str, Any]:
-    names_clip = pc.and_(pc.is_in(keys, pc.drop_null(match.names)), pc.is_valid(keys))
-    matched = pc.and_(names_clip, pc.invert(pc.is_in(keys, match.ambiguous)))
-    n_matched = pc.sum(matched).as_py() or 0
-    unmatched = pc.unique(keys.filter(pc.invert(names_clip)))
-    several = pc.drop_null(pc.unique(keys.filter(pc.is_in(keys, match.ambiguous))))
-    notices = []
-    if len(several):
-        notices.append(
-            f"{len(several)} keys are the {match.kind} of several files and were left out, for example "
-            f"{several[0].as_py()!r}: use paths below the media folder."
-        )
-    without = None
+def _report(match: Match, joined: dict[str, pa.Array], skipped: list[str]) -> dict[str, Any]:
+    without = np.ones(len(match.clip_key), bool)
     for values in joined.values():
-        without = pc.is_null(values) if without is None else pc.and_(without, pc.is_null(values))
+        without &= pc.is_null(values).to_numpy(zero_copy_only=False)
+    facts = match.facts()
+    if skipped:
+        shown = ", ".join(repr(name[:80]) for name in skipped[:EXAMPLES])
+        facts["notices"].append(f"{len(skipped)} columns were left out, their names cannot be kept: {shown}.")
     return {
         "columns": {name: _type_name(values.type) for name, values in joined.items()},
-        "matched_by": match.kind,
-        "rows": len(keys),
-        "matched_rows": n_matched,
-        "unmatched_rows": len(keys) - n_matched,
-        "clips": len(match.names),
-        "clips_without_value": pc.sum(without).as_py() or 0,
         "with_value": {name: len(values) - values.null_count for name, values in joined.items()},
-        "unmatched_examples": [value or "" for value in unmatched[:EXAMPLES].to_pylist()],
-        "notices": notices,
+        "clips_without_value": int(without.sum()),
+        **facts,
     }
 
 
 def _type_name(kind: pa.DataType) -> str:
     return {pa.bool_(): "true/false", pa.int64(): "whole numbers", pa.float64(): "numbers"}.get(kind, "text")
-
-
-def _without_roots(keys: pa.Array, roots: list[str]) -> pa.Array:
-    """Absolute paths below a media root, and paths that begin with ./, as root-relative ones."""
-    for root in [*(shown_path(os.fsencode(root)).rstrip("/") + "/" for root in roots), "./"]:
-        keys = pc.if_else(pc.starts_with(keys, root), pc.utf8_slice_codeunits(keys, start=len(root)), keys)
-    return keys
 
 
 def _check_column_name(name: str) -> None:

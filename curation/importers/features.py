@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,15 @@ import pyarrow.parquet as pq
 from curation.atomic import replacing, write_array
 from curation.errors import InputError, SettingError
 from curation.importers.assignments import MODALITIES
-from curation.importers.clips import Placement, place_rows
-from curation.importers.readers import as_text, check_identifier, file_digest, load_npy, refuse_pickle
+from curation.importers.clips import Placement, clip_columns, place_rows, read_clip_columns
+from curation.importers.readers import check_identifier, file_digest, load_npy, refuse_pickle
 from curation.locks import writer_lock
 from curation.progress import Progress
 from curation.records import FAILURES
 from curation.workspace import CLIPS_FINGERPRINT, Workspace, fingerprint_of
 
 ROWS_PER_PART = 65_536
+_LOOK_ROWS = 4096
 SINGLE_LAYER = "features"  # the layer's name when one array is all there is
 
 Source = str | os.PathLike[str]
@@ -39,35 +40,51 @@ def import_features(
     clips_file: Source | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Bring in feature vectors as features/<name>; at most a part (65,536 rows) is in memory.
+    """Bring in feature vectors as features/<name>; at most a part (65,536 rows) of one layer is in memory.
 
-    `file`: a .npy (N, dim), one layer called "features"; a Parquet file, in which each list column is a layer and a
-    column clip_id, if any, names the clips; or a mapping of layer -> file. float16 and float32 are kept, other numbers
-    become float32. `modality`: "audio" or "visual". `clips_file`: see `curation.importers.clips.place_rows`.
+    `file`: a .npy (N, dim), one layer called "features"; a Parquet file, in which each list column is a layer and
+    columns clip_id, or path and start_s, if any, name the clips; or a mapping of layer -> file. float16 and float32
+    are kept, other numbers become float32. `modality`: "audio" or "visual". `clips_file`: see
+    `curation.importers.clips.place_rows`.
 
     A clip is valid when it has a row and all its values in all layers are finite; others are zeros, listed in
     failures.parquet. Returns a report: layers, rows, valid, failures, clips, matched_by, unmatched_rows, ...
 
     Raises `InputError`: a pickle, a wrong shape, numbers of rows that differ (with both numbers), no valid row.
     """
+    check_free(workspace, name, modality)
+    layers, own = _layers(file)
+    counts = {layer.name: layer.n_rows for layer in layers}
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"{layer} {count}" for layer, count in counts.items())
+        raise InputError(f"The layers have different numbers of rows: {shown}.", hint="All must be of the same clips.")
+    n_rows = layers[0].n_rows
+    placement = place_rows(workspace, n_rows, f"The features {name}", clips_file, own)
+    with writer_lock(workspace.path / "locks" / "features.lock", purpose="import of features", wait_s=10):
+        workspace.recover()
+        digests = {str(path): file_digest(path) for path in {layer.path for layer in layers}}
+        content = {layer.name: [digests[str(layer.path)], layer.column] for layer in layers}
+        info = store_features(
+            workspace,
+            name,
+            modality,
+            content,
+            lambda folder: {layer.name: layer.open(folder) for layer in layers},
+            placement,
+            progress,
+        )
+    facts = {key: info[key] for key in ("layers", "valid", "failures")}
+    return {"features": name, "modality": modality, "rows": n_rows, **facts, **placement.facts()}
+
+
+def check_free(workspace: Workspace, name: str, modality: str) -> None:
+    """Raise for a name or a modality that features cannot have, and for features that a stage made."""
     check_identifier(name, "features")
     if modality not in MODALITIES:
         raise SettingError(f"Modality {modality!r} is unknown.", hint="Allowed: audio, visual.")
     existing = workspace.artefact(f"features/{name}")
     if existing is not None and existing.info.get("origin") != "imported":
         raise InputError(f"{workspace.name} has features {name!r} of its own.", hint="Import them under another name.")
-    layers, ids = _layers(file)
-    counts = {layer.name: layer.n_rows for layer in layers}
-    if len(set(counts.values())) > 1:
-        shown = ", ".join(f"{layer} {count}" for layer, count in counts.items())
-        raise InputError(f"The layers have different numbers of rows: {shown}.", hint="All must be of the same clips.")
-    n_rows = layers[0].n_rows
-    placement = place_rows(workspace, n_rows, f"The features {name}", clips_file, ids)
-    with writer_lock(workspace.path / "locks" / "features.lock", purpose="import of features", wait_s=10):
-        workspace.recover()
-        info = _write(workspace, name, modality, layers, placement, progress)
-    facts = {key: info[key] for key in ("layers", "valid", "failures")}
-    return {"rows": n_rows, **facts, **placement.facts()}
 
 
 @dataclass(frozen=True)
@@ -89,19 +106,22 @@ class _Layer:
         return np.load(plain, mmap_mode="r", allow_pickle=False)
 
 
-def _layers(file: Source | Mapping[str, Source]) -> tuple[list[_Layer], pa.Array | None]:
-    """The layers in `file`, checked for shape and kind, and the clip ids that came with them."""
+def _layers(file: Source | Mapping[str, Source]) -> tuple[list[_Layer], pa.Table | None]:
+    """The layers in `file`, checked for shape and kind, and the clip columns that came with them."""
     if isinstance(file, Mapping):
         files = {check_identifier(layer, "a layer"): Path(path).expanduser() for layer, path in file.items()}
     else:
         files = {"": Path(file).expanduser()}
     layers: list[_Layer] = []
-    ids = None
+    own = None
     for layer, path in files.items():
         refuse_pickle(path)
         if path.suffix.lower() == ".parquet":
-            found, ids = _parquet_layers(path, layer)
+            found, columns = _parquet_layers(path, layer)
             layers += found
+            if own is not None and columns is not None and not own.equals(columns):
+                raise InputError(f"{path} is of other clips than the file before it.", hint="Import them one by one.")
+            own = columns if own is None else own
         else:
             array = load_npy(path, n_dims=2, what="features (clips, dim)")
             if array.dtype.kind not in "fiu" or not array.shape[1]:
@@ -112,10 +132,10 @@ def _layers(file: Source | Mapping[str, Source]) -> tuple[list[_Layer], pa.Array
     names = Counter(layer.name for layer in layers)
     if names.most_common(1)[0][1] > 1 or "parts" in names or "sources" in names:
         raise SettingError(f"The layers' names cannot be {', '.join(names)}.", hint="Each needs a name of its own.")
-    return layers, ids
+    return layers, own
 
 
-def _parquet_layers(path: Path, layer: str) -> tuple[list[_Layer], pa.Array | None]:
+def _parquet_layers(path: Path, layer: str) -> tuple[list[_Layer], pa.Table | None]:
     if not path.is_file():
         raise InputError(f"There is no file {path}.", hint="Check the path.")
     try:
@@ -127,10 +147,8 @@ def _parquet_layers(path: Path, layer: str) -> tuple[list[_Layer], pa.Array | No
         raise InputError(f"{path} has no column of lists of numbers.", hint=f"Its columns: {', '.join(schema.names)}.")
     if layer and len(lists) > 1:
         raise InputError(f"{path} has several list columns: {', '.join(lists)}.", hint="Give the file alone.")
-    ids = None
-    if "clip_id" in schema.names:
-        ids = as_text(pq.read_table(path, columns=["clip_id"], partitioning=None)["clip_id"]).combine_chunks()
-    return [_Layer(layer or check_identifier(column, "a layer"), path, column, n_rows) for column in lists], ids
+    own = read_clip_columns(path) if clip_columns(schema.names) else None
+    return [_Layer(layer or check_identifier(column, "a layer"), path, column, n_rows) for column in lists], own
 
 
 def _is_vector(kind: pa.DataType) -> bool:
@@ -168,16 +186,21 @@ def _unpack(path: Path, column: str, n_rows: int, plain: Path) -> None:
         del out
 
 
-def _write(
+def store_features(
     workspace: Workspace,
     name: str,
     modality: str,
-    layers: list[_Layer],
+    content: Mapping[str, Any],
+    open_arrays: Callable[[Path], dict[str, np.ndarray]],
     placement: Placement,
-    progress: Progress | None,
+    progress: Progress | None = None,
+    tables: Mapping[str, pa.Table] | None = None,
 ) -> dict[str, Any]:
-    digests = {str(path): file_digest(path) for path in {layer.path for layer in layers}}
-    content = {layer.name: [digests[str(layer.path)], layer.column] for layer in layers}
+    """Write features/<name>, part by part; the caller holds the lock. Returns the artefact's facts.
+
+    `content`: what the values are made of, for the fingerprint. `open_arrays`: layer -> (rows, dim), memory-mapped, may
+    keep files in the folder it is given (`sources`). `tables`: more tables of the artefact, by file name.
+    """
     key = f"features/{name}"
     fingerprint = fingerprint_of(
         {"import": "features", "modality": modality, "layers": content, "rows": placement.fingerprint}
@@ -186,7 +209,7 @@ def _write(
     if existing is not None and existing.fingerprint == fingerprint:
         return existing.info
     folder = workspace.partial_folder(key, fingerprint)
-    arrays = {layer.name: layer.open(folder) for layer in layers}
+    arrays = open_arrays(folder)
     valid, missing = _write_parts(folder, arrays, placement, progress)
     if not valid.any():
         raise InputError(
@@ -195,8 +218,9 @@ def _write(
         )
     write_array(folder / "valid.npy", valid)
     failures = _failures(valid, missing)
-    with replacing(folder / "failures.parquet") as temporary:
-        pq.write_table(failures, temporary)
+    for file, table in {"failures": failures, **(tables or {})}.items():
+        with replacing(folder / f"{file}.parquet") as temporary:
+            pq.write_table(table, temporary)
     info = {
         "origin": "imported",
         CLIPS_FINGERPRINT: workspace.fingerprint("clips"),
@@ -226,11 +250,11 @@ def _write_parts(
         missing[start:stop] = ~placement.present(start, stop)
         marker = folder / "parts" / f"valid-{index:06d}.npy"
         if not marker.is_file():
-            pieces = {layer: _numbers(placement.rows(array, start, stop)) for layer, array in arrays.items()}
             good = ~missing[start:stop]
-            for piece in pieces.values():
-                good &= np.isfinite(piece).all(axis=1)
-            for layer, piece in pieces.items():
+            for array in arrays.values():
+                good &= _finite(array, placement, start, stop)
+            for layer, array in arrays.items():  # read again: all layers of a part together may be gigabytes
+                piece = _numbers(placement.rows(array, start, stop))
                 piece[~good] = 0
                 write_array(folder / layer / f"part-{index:06d}.npy", piece)
             write_array(marker, good)  # written last: it says that the part is whole
@@ -239,6 +263,13 @@ def _write_parts(
             progress.advance(stop - start)
             progress.check_cancelled()
     return valid, missing
+
+
+def _finite(array: np.ndarray, placement: Placement, start: int, stop: int) -> np.ndarray:
+    """bool (stop - start,): all numbers of the clip's row are finite, as they are kept."""
+    steps = range(start, stop, _LOOK_ROWS)
+    pieces = (_numbers(placement.rows(array, at, min(stop, at + _LOOK_ROWS))) for at in steps)
+    return np.concatenate([np.isfinite(piece).all(axis=1) for piece in pieces])
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:

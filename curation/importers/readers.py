@@ -18,6 +18,7 @@ from pyarrow import json as arrow_json
 from curation.errors import InputError, SettingError
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+CELL_MAX = 65_536  # characters of a cell that is text
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib", ".ckpt")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -32,7 +33,7 @@ def table_columns(file: str | os.PathLike[str]) -> list[str]:
             with csv.open_csv(path, parse_options=_parse_options(kind)) as reader:
                 return list(reader.schema.names)
         return list(arrow_json.read_json(path).column_names)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
 
 
@@ -46,6 +47,8 @@ def read_table(file: str | os.PathLike[str], columns: Iterable[str]) -> pa.Table
     for name in wanted:
         if name not in present:
             raise InputError(f"{file} has no column {name!r}.", hint=f"Its columns: {', '.join(present) or 'none'}.")
+        if present.count(name) > 1:
+            raise InputError(f"{file} has {present.count(name)} columns {name!r}.", hint="Give each its own name.")
     path, kind = _table_kind(file)
     try:
         if kind == ".parquet":
@@ -56,16 +59,24 @@ def read_table(file: str | os.PathLike[str], columns: Iterable[str]) -> pa.Table
             )
             return csv.read_csv(path, parse_options=_parse_options(kind), convert_options=convert)
         return arrow_json.read_json(path).select(wanted)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
 
 
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A plain column as text without surrounding spaces; empty text is null. Raises `InputError` for nested values."""
+    """A plain column as text without surrounding spaces; empty text is null.
+
+    Raises `InputError` for nested values, for bytes that are not UTF-8, and for cells above `CELL_MAX` characters.
+    """
     if pa.types.is_nested(column.type):
         raise InputError(f"A column of {column.type} cannot be joined.", hint="Choose one with plain values.")
     try:
-        text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+        plain = column.cast(pa.string())
+        plain.validate(full=True)  # a Parquet file may call any bytes a text
+        longest = pc.max(pc.utf8_length(plain)).as_py() or 0
+        if longest > CELL_MAX:
+            raise InputError(f"A cell has {longest} characters; at most {CELL_MAX} can be joined.")
+        text = pc.utf8_trim_whitespace(plain)
     except pa.ArrowException as error:
         raise InputError(f"A column of {column.type} cannot be read as text ({error}).") from error
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
@@ -111,6 +122,13 @@ def check_identifier(name: str, what: str) -> str:
     if not re.fullmatch(r"\w[\w.-]{0,79}", name):
         raise SettingError(f"{name!r} cannot be the name of {what}.", hint="Use letters, digits, . _ - (at most 80).")
     return name
+
+
+def is_table(file: str | os.PathLike[str]) -> bool:
+    """True for the names of csv, tsv, jsonl and parquet files, also .gz."""
+    path = Path(file)
+    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return plain.suffix.lower() in TABLE_SUFFIXES
 
 
 def _table_kind(file: str | os.PathLike[str]) -> tuple[Path, str]:

@@ -376,6 +376,7 @@ def test_a_run_on_imported_assignments_selects(empty: Workspace, tmp_path: Path)
         "filter": "imported",
         "segment": "imported",
         "features": "imported",
+        "health": "imported",
         "cluster": "imported",
         "select": "done",
         "project": "imported",
