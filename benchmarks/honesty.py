@@ -1,6 +1,10 @@
 """Does the engine know what it does not know? Estimated shares and false shares against planted ones, title themes,
 and precision against breadth.
 
+Two truths: *planted*, the share of pairs that no shuffle touched, and *same kind*, those whose picture and sound show
+the same digit, by accident too. A class that is shuffled within itself (planted 0.9 of the class-level protocol) is
+still of the same kind: no method can tell it.
+
     python benchmarks/honesty.py [--seeds 1 2 3 4 5] [--part digits made titles breadth] [--out FILE]
 """
 
@@ -24,6 +28,7 @@ from curation.selection import Selection, select  # noqa: E402
 
 SHARES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 PREFIXES = (0.1, 0.3, 0.5)
+TOLERANCE = 0.005  # of an interval that holds a truth
 BUDGETS = (0.02, 0.05, 0.2, 0.4)
 WITHOUT_FEATURES = [name for name in METHODS if not name.startswith("pca")]
 
@@ -34,58 +39,102 @@ def scored(codes: np.ndarray, modalities: list[str], seed: int) -> Selection:
 
 
 def errors(found: Selection, matched: np.ndarray) -> dict[str, float]:
-    """Estimate minus truth: share, false share among the best 10, 30, 50 %; largest error of ten reliability bins."""
+    """Estimate minus truth: share, false share among the best 10, 30, 50 % and whether its interval holds the truth;
+    largest and mean error of ten reliability bins.
+    """
     order = np.argsort(-found.scores, kind="stable")
     out = {"share": found.report["corresponding_share"] - matched.mean()}
     for part in PREFIXES:
         k = round(part * len(order))
-        out[f"{part:g}"] = float(found.columns["false_share"][order[k - 1]] - (1 - matched[order[:k]].mean()))
+        wrong, last = 1 - matched[order[:k]].mean(), order[k - 1]
+        out[f"{part:g}"] = float(found.columns["false_share"][last] - wrong)
+        low, high = (float(found.columns[f"false_share_{end}"][last]) for end in ("low", "high"))
+        out[f"{part:g} inside"] = low - TOLERANCE <= wrong <= high + TOLERANCE
+        out[f"{part:g} wide"] = high - low
     local = 1 - found.columns["local_false_share"].astype(float)
-    bins = np.array_split(order, 10)
-    out["reliability"] = max(abs(float(local[b].mean() - matched[b].mean())) for b in bins)
-    return out
+    off = [abs(float(local[b].mean() - matched[b].mean())) for b in np.array_split(order, 10)]
+    return out | {"worst bin": max(off), "mean bin": float(np.mean(off))}
 
 
-def planted(table: Table, title: str, trials: Any, seeds: list[int]) -> None:
-    """One table of shares; `trials(share, seed)` gives codes, modalities and truth."""
-    table.head(title, ["planted", "estimated share (each seed)", "mean interval", "inside", "false share error at 10 %",
-                       "30 %", "50 %", "worst of ten bins"])  # fmt: skip
+def planted(table: Table, title: str, trials: Any, seeds: list[int]) -> dict[str, list[Any]]:
+    """One table of shares; `trials(share, seed)` gives codes, modalities, the planted truth and pairs of one kind.
+    Returned: what the summary counts.
+    """
+    table.head(title, ["planted", "same kind", "estimated share (each seed)", "mean interval", "holds planted",
+                       "holds same kind", "doubt", "false share error at 10 %", "30 %", "50 %",
+                       "interval holds it (10, 30, 50 %)", "ten bins: worst", "mean",
+                       "called a probability"])  # fmt: skip
+    total: dict[str, list[Any]] = defaultdict(list)
     for share in SHARES:
-        rows, estimates, widths, inside = defaultdict(list), [], [], 0
+        rows: dict[str, list[Any]] = defaultdict(list)
         for seed in seeds:
-            codes, modalities, matched = trials(share, seed)
+            codes, modalities, matched, same = trials(share, seed)
             found = scored(codes, modalities, seed)
-            for name, value in errors(found, matched).items():
-                rows[name].append(value)
             report = found.report
-            estimates.append(report["corresponding_share"])
             low, high = report["corresponding_share_low"], report["corresponding_share_high"]
-            widths.append((low, high))
-            inside += low - 0.005 <= matched.mean() <= high + 0.005
-        low, high = np.mean(widths, axis=0)
-        table.row([f"{matched.mean():.2f}", f"{np.mean(estimates):.3f} ({', '.join(f'{e:.2f}' for e in estimates)})",
-                   f"{low:.2f} to {high:.2f}", f"{inside}/{len(seeds)}",
+            values = errors(found, matched) | {
+                "estimate": report["corresponding_share"], "low": low, "high": high, "same": same.mean(),
+                "holds": low - TOLERANCE <= matched.mean() <= high + TOLERANCE,
+                "holds same": low - TOLERANCE <= same.mean() <= high + TOLERANCE,
+                "doubt": report["corresponding_share_doubt"], "called": report["score_is_probability"],
+            }  # fmt: skip
+            for name, value in values.items():
+                rows[name].append(value)
+                total[name].append(value)
+        table.row([f"{matched.mean():.2f}", f"{np.mean(rows['same']):.2f}",
+                   f"{np.mean(rows['estimate']):.3f} ({', '.join(f'{e:.2f}' for e in rows['estimate'])})",
+                   f"{np.mean(rows['low']):.2f} to {np.mean(rows['high']):.2f}", of(rows["holds"]),
+                   of(rows["holds same"]), f"{np.mean(rows['doubt']):.2f}",
                    *(mean_and_sd(rows[f"{p:g}"]) for p in PREFIXES),
-                   f"{np.mean(rows['reliability']):.3f}"])  # fmt: skip
+                   ", ".join(of(rows[f"{p:g} inside"]) for p in PREFIXES), f"{np.mean(rows['worst bin']):.3f}",
+                   f"{np.mean(rows['mean bin']):.3f}", of(rows["called"])])  # fmt: skip
+    return total
+
+
+def of(values: list[bool]) -> str:
+    return f"{int(np.sum(values))}/{len(values)}"
+
+
+def goals(table: Table, totals: dict[str, dict[str, list[Any]]]) -> None:
+    """How often each goal is met, over shares and seeds."""
+    table.head("Goals, trials of all shares and seeds that meet them",
+               ["clips", "share within 0.10 of planted", "interval holds planted", "same kind", "either",
+                "false share within 0.05 at 10 %", "30 %", "50 %", "its interval holds the truth",
+                "called a probability", "of these worst bin within 0.05"])  # fmt: skip
+    for name, total in totals.items():
+        within = [[abs(e) <= 0.05 for e in total[f"{p:g}"]] for p in PREFIXES]
+        either = [a or b for a, b in zip(total["holds"], total["holds same"], strict=True)]
+        inside = [held for p in PREFIXES for held in total[f"{p:g} inside"]]
+        called = [worst <= 0.05 for worst, yes in zip(total["worst bin"], total["called"], strict=True) if yes]
+        table.row([name, of([abs(e) <= 0.1 for e in total["share"]]), of(total["holds"]), of(total["holds same"]),
+                   of(either), *(of(w) for w in within), of(inside), of(total["called"]), of(called)])  # fmt: skip
 
 
 def part_digits(table: Table, seeds: list[int]) -> None:
     images, sounds = toydata.mnist_fsdd()
+    totals = {}
     for protocol in ("sample", "half", "class"):
 
-        def trial(share: float, seed: int, protocol: str = protocol) -> tuple[np.ndarray, list[str], np.ndarray]:
+        def trial(share: float, seed: int, protocol: str = protocol) -> tuple[Any, ...]:
             made = mnist_trial(images, sounds, protocol, share, 32, seed)
-            return made.codes, made.modalities, made.matched
+            # The same draws again, for the digits that each pair shows
+            rng = np.random.default_rng([seed, toydata.PROTOCOLS.index(protocol), round(100 * share)])
+            pairs = toydata.correspondences(images, sounds, rng)
+            pairs = toydata.mismatch(pairs, images.label, sounds.label, protocol, share, rng)
+            return made.codes, made.modalities, made.matched, pairs.same_class
 
-        planted(table, f"mnist-fsdd, 1,500 pairs, {protocol}-level mismatch", trial, seeds)
+        title = f"mnist-fsdd, 1,500 pairs, {protocol}-level mismatch"
+        totals[f"{protocol}-level"] = planted(table, title, trial, seeds)
+    goals(table, totals)
 
 
 def part_made(table: Table, seeds: list[int]) -> None:
-    def trial(share: float, seed: int) -> tuple[np.ndarray, list[str], np.ndarray]:
+    def trial(share: float, seed: int) -> tuple[Any, ...]:
         made = toydata.made_kinds(100_000, share, np.random.default_rng([seed, 7]), zipf=0.5)
-        return made.codes, made.modalities, made.matched
+        return made.codes, made.modalities, made.matched, made.matched
 
-    planted(table, "made, 100,000 clips of 32 kinds", trial, seeds)
+    title = "made, 100,000 clips of 32 kinds (same kind not counted)"
+    goals(table, {"made": planted(table, title, trial, seeds)})
 
 
 def part_titles(table: Table, seeds: list[int]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TRAIN_BYTES_MAX = 2 << 30  # more training rows than this, as float32, are sampled
 _PCA_ROWS = 16_384
 _BLOCK_BYTES = 64 << 20
+_FEW = 1 << 26  # differences (rows x clusters x values) that NumPy forms faster than faiss is loaded
 
 
 def auto_n_clusters(n: int) -> int:
@@ -48,17 +49,33 @@ class Clustering:
 
     def assign(self, features: Any) -> np.ndarray:
         """Nearest cluster of new rows, int32 (M,); `features` float (M, d) as those that were clustered."""
-        x = _check_features(features, allow_empty=True)
-        wanted = len(self.transform["mean"]) if "mean" in self.transform else self.centroids.shape[1]
-        if x.shape[1] != wanted:
-            raise InputError(f"The features have {x.shape[1]} values a row, the clustering was made of {wanted}.")
-        if not len(x):
-            return np.zeros(0, np.int32)
-        _check_finite(x)
+        return nearest_clusters(features, self.centroids, self.transform)[0]
+
+
+def nearest_clusters(
+    features: Any, centroids: np.ndarray, transform: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Nearest cluster, int32 (M,), and distance to its centroid, float32 (M,), of rows that join clusters made before.
+
+    `features` float (M, d) as those that were clustered; `centroids` and `transform` as of a `Clustering`. Few rows
+    need neither faiss nor torch, which take longer to load than the work does; ties go to the lower cluster there too.
+    Raises `InputError` for another number of values a row, NaN and infinities.
+    """
+    x = _check_features(features, allow_empty=True)
+    wanted = len(transform["mean"]) if "mean" in transform else centroids.shape[1]
+    if x.shape[1] != wanted:
+        raise InputError(f"The features have {x.shape[1]} values a row, the clustering was made of {wanted}.")
+    if not len(x):
+        return np.zeros(0, np.int32), np.zeros(0, np.float32)
+    _check_finite(x)
+    if len(x) * centroids.size <= _FEW:
+        labels, squared = _assign_few(x, centroids, transform)
+    else:
         from curation.kernels import kmeans
 
         with threadpool_limits(1, "blas"):
-            return _assign_all(x, self.centroids, self.transform, kmeans.Assigner())[0]
+            labels, squared = _assign_all(x, centroids, transform, kmeans.Assigner())
+    return labels, np.sqrt(squared).astype(np.float32)
 
 
 def cluster(
@@ -297,4 +314,17 @@ def _assign_all(
     labels, squared = np.empty(len(x), np.int32), np.empty(len(x))
     for block in _blocks(*x.shape):
         labels[block], squared[block] = kmeans.assign(_transformed(x, block, transform), centroids, assigner)
+    return labels, squared
+
+
+def _assign_few(
+    x: np.ndarray, centroids: np.ndarray, transform: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `_assign_all`, from the differences themselves, one row at a time."""
+    labels, squared = np.empty(len(x), np.int32), np.empty(len(x))
+    for i in range(len(x)):
+        row = _transformed(x, slice(i, i + 1), transform)
+        to_each = ((centroids.astype(np.float64) - row) ** 2).sum(axis=1)
+        labels[i] = int(np.argmin(to_each))
+        squared[i] = to_each[labels[i]]
     return labels, squared

@@ -22,7 +22,10 @@ def permuted_request(request: Request, notices: list[str]) -> Request:
     rows = np.arange(request.n_rows, dtype=np.int32)
     if len(plan.excluded):
         rows = np.delete(rows, plan.excluded)
-    partner, left = permuted_partners(request.group[rows] if len(request.group) else rows, plan.seed)
+    group = request.group[rows] if len(request.group) else rows
+    if len(rows) and (group == group[0]).all():  # one source for all says nothing of sources
+        group = rows
+    partner, left = permuted_partners(group, plan.seed)
     if left:
         notices.append(f"{left} of {len(rows)} permuted sounds stay within their own source: one source is too large.")
     partners = np.arange(request.n_rows, dtype=np.int32)
@@ -35,7 +38,8 @@ def permuted_request(request: Request, notices: list[str]) -> Request:
         limit_us=0,
         keep_scores=False,
     )
-    return replace(request, plan=control)
+    again = tuple((rows._replace(partner=partners), layout) for rows, layout in request.replicates)
+    return replace(request, plan=control, replicates=again, checkpoint=None)
 
 
 def curve_of(

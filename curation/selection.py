@@ -36,7 +36,7 @@ from curation.constraints import (
 )
 from curation.controls import curve_of, permuted_request, random_draws
 from curation.errors import InputError, SettingError
-from curation.kernels.contingency import Rows
+from curation.kernels.contingency import Layout, Rows
 from curation.kernels.draws import STREAM_CONTROL
 from curation.kernels.greedy_plan import Plan
 from curation.kernels.information import information_of
@@ -50,6 +50,7 @@ REFILLS = ("redraw", "queue")
 CUDA_BATCH = 10_000  # smaller batches leave a GPU waiting for its launches
 _CONSTRAINTS = ("include", "exclude", "max_per_group", "duplicate_groups", "cluster_floor", "cluster_cap",
                 "share_floor", "share_cap")  # fmt: skip
+_RUNNING = ("progress", "checkpoint", "controls", "constraint_costs")  # how it is run, not what is chosen
 _RESIZES = 5  # new runs where shares of a choice that came out smaller than planned do not hold
 
 
@@ -122,7 +123,9 @@ def select(
     share_cap: Any = None,
     columns: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
+    replicates: Sequence[Any] = (),
     progress: Any = None,
+    checkpoint: Any = None,
     controls: bool = True,
     constraint_costs: bool = False,
 ) -> Selection:
@@ -152,6 +155,10 @@ def select(
       share of the chosen clips (float) or a number of them (int). `share_floor`, `share_cap`: `{column: {value:
       share}}`, values in `columns` `{column: (N,)}`. Floors are kept by letting the best clips of a label in for the
       latest picks; shares depend on the budget, so prefixes do not hold them.
+    - `replicates`: arrays like `assignments`, the same layers clustered again with other seeds; "concord" averages over
+      them. Other methods do not look at them.
+    - `checkpoint`: an object with `load()`, `due()` and `save(arrays)`, such as `curation.checkpoint.Checkpoint`: a
+      cancelled run of a method that picks as it goes continues where it was, and ends equal to an unbroken one.
     - `progress`: an object with `advance(n)` (n sums to N), `check_cancelled()` and `series(dict)`.
     - `controls=False` leaves the curve's `random` and `permuted` NaN, which saves more than half of the time.
     - `constraint_costs`: also run without each constraint; `report["constraint_cost"]` is the F lost by it, nats.
@@ -161,8 +168,8 @@ def select(
     """
     given = dict(locals())
     started = time.perf_counter()
-    job = _prepare(**{k: v for k, v in given.items() if k not in ("progress", "controls", "constraint_costs")})
-    job = replace(job, request=replace(job.request, progress=progress))
+    job = _prepare(**{k: v for k, v in given.items() if k not in _RUNNING})
+    job = replace(job, request=replace(job.request, progress=progress, checkpoint=checkpoint))
     prepared = time.perf_counter()
     control = permuted_request(job.request, job.notices) if controls else None
     job, control, found, other = _run(job, control)
@@ -212,8 +219,11 @@ def _together(families: Sequence[Family]) -> str:
 
 
 def _quiet(request: Request, attempt: int) -> Request:
-    """Later attempts count no progress twice, but can be cancelled."""
-    if attempt == 0 or request.progress is None:
+    """Later attempts count no progress twice and are not kept, but can be cancelled."""
+    if attempt == 0:
+        return request
+    request = replace(request, checkpoint=None)
+    if request.progress is None:
         return request
     return replace(request, progress=_OnlyCancel(request.progress.check_cancelled))
 
@@ -235,7 +245,14 @@ def _constraint_costs(given: dict[str, Any], size: int, objective: float) -> dic
     for name in _CONSTRAINTS:
         if given[name] is None:
             continue
-        free = given | {name: None, "budget": size, "controls": False, "constraint_costs": False, "progress": None}
+        free = given | {
+            name: None,
+            "budget": size,
+            "controls": False,
+            "constraint_costs": False,
+            "progress": None,
+            "checkpoint": None,
+        }
         if free["durations_s"] is not None and isinstance(given["budget"], (str, tuple)):
             free["durations_s"] = None
         costs[name] = select(**free).objective - objective
@@ -300,10 +317,20 @@ def _prepare(assignments: Any, modalities: Sequence[str], **s: Any) -> _Job:
         limit_us=budget.limit_us if budget.kind == "hours" else 0,
         quotas=quotas,
     )
+    again = tuple(_replicate(array, modalities, n_rows, s) for array in s["replicates"])
     duplicate = next((f.label for f in families if f.setting == "duplicate_groups"), np.zeros(0, np.int32))
-    request = Request(plan, tuple(names), group, duplicate, features, like, device, None, options)
+    request = Request(plan, tuple(names), group, duplicate, features, like, device, None, again, None, options)
     _check_together(request, families)
     return _Job(request, method, checked, pairs, pairing_name(s["pairing"]), budget, why, families, notices)
+
+
+def _replicate(array: Any, modalities: Sequence[str], n_rows: int, s: dict[str, Any]) -> tuple[Rows, Layout]:
+    """The clips of one more run of k-means, and the tables of the same pairs."""
+    checked = check_assignments(array, modalities, s["layers"])
+    if len(checked.codes) != n_rows:
+        raise InputError(f"A replicate has {len(checked.codes)} clips, the assignments have {n_rows}.")
+    layout, _, _ = check_pairs(checked, s["pairing"], s["weights"], s["layers"])
+    return Rows(checked.codes, np.zeros(0, np.int32), checked.is_audio), layout
 
 
 def _families(s: dict[str, Any], checked: CheckedAssignments, names: list[str], group: np.ndarray) -> list[Family]:

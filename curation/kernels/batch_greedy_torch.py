@@ -11,8 +11,22 @@ import numpy as np
 import torch
 
 from curation.kernels.draws import GOLDEN_INT, MASK, MULTIPLIERS, STREAM_BATCHES, mix_int, stream_key
-from curation.kernels.greedy_plan import Plan, make_pool, make_tables, plan_limits
+from curation.kernels.greedy_plan import (
+    BATCH,
+    HEAD,
+    N_PICKED,
+    REMAINING,
+    SCORED,
+    STOPPED,
+    TAIL,
+    USED_US,
+    Plan,
+    count_again,
+    make_tables,
+    plan_limits,
+)
 from curation.kernels.information import pair_information
+from curation.kernels.pool import make_pool
 
 
 def _signed(value: int) -> int:
@@ -82,7 +96,7 @@ class BatchGreedyTorch:
 
     def _start_pool(self) -> None:
         plan, n = self.plan, len(self.plan.rows.codes)
-        pool, limits = make_pool(plan), plan_limits(plan)
+        pool, limits = make_pool(n, plan.excluded, plan.queue, plan.seed), plan_limits(plan)
         self._limits = limits
         taken = np.zeros(n, bool)
         taken[plan.excluded] = True
@@ -137,6 +151,54 @@ class BatchGreedyTorch:
         n = self._n
         return self._order[:n].cpu().numpy(), self._gain[:n].cpu().numpy(), self._scores.cpu().numpy()
 
+    def state(self) -> dict[str, np.ndarray]:
+        """All that `restore` needs to go on in another process; the same names and bits as `BatchGreedy.state`."""
+        none = torch.zeros(0, dtype=torch.int32)
+        counters = np.zeros(8, np.int64)
+        counters[[N_PICKED, BATCH, REMAINING, USED_US]] = self._n, self._batch, self._remaining, self._used_us
+        counters[[SCORED, STOPPED]] = self._scored, self._stopped
+        ring = none if self._ring is None else self._ring.to(torch.int32)
+        if len(ring):
+            counters[[HEAD, TAIL]] = self._head % len(ring), (self._head + self._waiting) % len(ring)
+        universe = none if self._universe is None else self._universe.to(torch.int32)
+        limits = self._limits
+        return {
+            "order": self._order[: self._n].cpu().numpy().copy(),
+            "gain": self._gain[: self._n].cpu().numpy().copy(),
+            "scores": self._scores.cpu().numpy().copy(),
+            "counters": counters,
+            "left": limits.left.copy(),
+            "alive": np.packbits(limits.alive, bitorder="little"),
+            "universe": universe.cpu().numpy().copy(),
+            "taken": np.packbits(self._taken.cpu().numpy(), bitorder="little"),
+            "ring": ring.cpu().numpy().copy(),
+        }
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on where `state` was written, with the same plan. The tables are counted again from the picks."""
+        counters = [int(value) for value in state["counters"]]
+        self._n, self._batch, self._remaining = counters[N_PICKED], counters[BATCH], counters[REMAINING]
+        self._used_us, self._scored = counters[USED_US], counters[SCORED]
+        self._stopped = bool(counters[STOPPED])
+        self._order[: self._n], self._gain[: self._n] = self._put(state["order"]), self._put(state["gain"])
+        self._scores[:] = self._put(state["scores"])
+        limits = self._limits
+        limits.left[:] = state["left"]
+        limits.alive[:] = np.unpackbits(state["alive"], count=len(limits.alive), bitorder="little")
+        universe = state["universe"].astype(np.int64)
+        self._universe = self._put(universe) if len(universe) else None
+        size = len(universe) or len(self.plan.rows.codes)
+        self._taken = self._put(np.unpackbits(state["taken"], count=size, bitorder="little").astype(bool))
+        if self._ring is not None:
+            self._ring = self._put(state["ring"].astype(np.int64))
+            self._head = counters[HEAD]
+            # A ring whose ends meet is full while clips remain
+            self._waiting = (counters[TAIL] - self._head) % len(self._ring) or len(self._ring)
+        count_again(self.plan, self._tables, state["order"])
+        tables = self._tables
+        self._counts, self._layer_counts = self._put(tables.counts), self._put(tables.layer_counts)
+        self._values, self._layer_values = self._put(tables.values), self._put(tables.layer_values)
+
     def _one_batch(self, b: int, take: int) -> None:
         clip, place = self._from_queue(b) if self._ring is not None else self._draw(b)
         gains = self._score(clip)
@@ -146,9 +208,12 @@ class BatchGreedyTorch:
         g_n = float(self._tables.g[self._n]) * self._tables.unit
         nats = gains.to(torch.float64) * self._tables.gain_unit + g_n
         self._pick(clip[chosen], nats[chosen])
+        if len(self._scores):
+            self._scores[clip] = nats
+        self._taken[place[chosen]] = True
         passed = torch.ones(b, dtype=torch.bool, device=self.device)
         passed[chosen] = False
-        self._put_back(clip[passed], place[passed], nats[passed])
+        self._put_back(clip[passed], place[passed])
         self._batch += 1
         self._scored += b
 
@@ -243,9 +308,7 @@ class BatchGreedyTorch:
         counts.index_add_(0, flat, torch.ones_like(flat, dtype=counts.dtype))
         return counts[at].to(torch.int64)
 
-    def _put_back(self, clip: torch.Tensor, place: torch.Tensor, nats: torch.Tensor) -> None:
-        if len(self._scores):
-            self._scores[clip] = nats
+    def _put_back(self, clip: torch.Tensor, place: torch.Tensor) -> None:
         if len(self._limits.alive) and len(clip):
             alive = self._put(self._limits.alive[clip.cpu().numpy()] > 0)
             clip, place = clip[alive], place[alive]

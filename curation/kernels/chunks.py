@@ -48,3 +48,20 @@ def over_chunks(
                     look()
         finally:
             stop.set()
+
+
+class Team:
+    """Threads that stay for many short passes; they end with the object."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = max(1, workers)
+        self._pool = ThreadPoolExecutor(self.workers - 1) if self.workers > 1 else None
+
+    def share(self, n: int, work: Callable[[int, int, int], object]) -> None:
+        """Call `work(worker, low, high)` once a worker for ranges that cover 0..n, all at the same time, and wait."""
+        bounds = [n * worker // self.workers for worker in range(self.workers + 1)]
+        others = range(1, self.workers)
+        waiting = [self._pool.submit(work, w, bounds[w], bounds[w + 1]) for w in others] if self._pool else []
+        work(0, bounds[0], bounds[1])
+        for future in waiting:
+            future.result()

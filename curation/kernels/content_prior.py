@@ -2,8 +2,9 @@
 
 Kinds of content may be mismatched more often than others (narration over any picture). Whether they are shows without
 truth: responsibilities from the pair evidence alone are predicted from the clips' cluster ids, sound and picture, by a
-ridge regression that has not seen the clip's fold. Where the out-of-fold R2 is near 0 the kind says nothing, and the
-prior has weight 0; it is whole from R2_FULL on. Then prediction and responsibilities are refined in turn.
+ridge regression that has not seen the clip's fold. Where the out-of-fold R2 is near 0, or the clips are few, the kind
+says nothing, and the prior has weight 0; it is whole from R2_FULL on. Then prediction and responsibilities are refined
+in turn.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from curation.kernels.evidence import Columns, Tables
 
 RIDGE = 30.0  # clips
 R2_NONE, R2_FULL = 0.05, 0.5
+R2_CHANCE, FEW = 0.4, 160  # what is added to R2_NONE for no clips, less for more and nothing from FEW on: chance
 ROUNDS = 8
 SLOPE = 2.0  # log odds of correspondence for one deviation of the evidence
 _CLIP = 0.02  # predictions are kept this far from 0 and 1
@@ -49,7 +51,7 @@ def _sums(codes: np.ndarray, columns: Columns, fold: np.ndarray, value: np.ndarr
 @compiled()
 def predict(rows: Rows, columns: Columns, table: np.ndarray, base: np.ndarray, fold: np.ndarray, low: int, high: int,
             out: np.ndarray) -> None:  # fmt: skip
-    """Prediction for rows low..high by the entry of their fold, into `out` float64."""
+    """Prediction for rows low..high by the entry of their fold, into `out` float64 (high - low,)."""
     n_audio = columns.audio_offset[-1]
     for i in range(low, high):
         row = table[fold[i]]
@@ -62,7 +64,7 @@ def predict(rows: Rows, columns: Columns, table: np.ndarray, base: np.ndarray, f
             d = columns.visual[k]
             at = rows.partner[i] if len(rows.partner) > 0 and rows.swapped[d] else i
             total += row[n_audio + columns.visual_offset[k] + rows.codes[at, d]]
-        out[i] = total
+        out[i - low] = total
 
 
 def logit(q: np.ndarray) -> np.ndarray:
@@ -132,8 +134,10 @@ def fit_prior(
     score = SLOPE * evidence.astype(np.float64) / max(float(np.std(evidence)), 1e-12)
     r = responsibilities(score, share)
     table, base, q = regression.solve(r)
-    r2 = 1 - float(((r - q) ** 2).sum()) / max(float(((r - r.mean()) ** 2).sum()), 1e-12)
-    weight = min(1.0, max(0.0, (min(r2, r2_max) - R2_NONE) / (R2_FULL - R2_NONE)))
+    squares, n = float(((r - r.mean()) ** 2).sum()), len(r)
+    r2 = 1 - float(((r - q) ** 2).sum()) / squares if squares > 1e-9 * n else 0.0
+    none = R2_NONE + R2_CHANCE * max(0.0, 1 - n / FEW)
+    weight = min(1.0, max(0.0, (min(r2, r2_max) - none) / (R2_FULL - none)))
     if weight > 0:
         for _ in range(ROUNDS):
             look()

@@ -261,6 +261,14 @@ def score_parts(rows: Rows, columns: Columns, evidence: Evidence, which: np.ndar
     return out
 
 
+def score_range(rows: Rows, columns: Columns, evidence: Evidence, fold: np.ndarray, low: int, high: int,
+                out: np.ndarray) -> None:  # fmt: skip
+    """Sum of both parts of rows low to high into `out` float32 (N,); `fold` int (N,)."""
+    parts = np.empty((high - low, 2), np.float32)
+    _score(rows, columns, evidence, np.arange(low, high), fold[low:high], 0, high - low, parts)
+    np.add(parts[:, 0], parts[:, 1], out=out[low:high])
+
+
 def scaled(evidence: Evidence, decoy_parts: np.ndarray) -> Evidence:
     """The evidence whose parts, added, are the score: low rank in deviations of decoys plus CELL_SHARE times the cells
     in theirs, brought back to deviation 1 of the decoys. `decoy_parts` (n, 2) as from `score_parts`.

@@ -1,4 +1,4 @@
-"""What a batch-greedy run needs and keeps: a validated request in, tables, pool, limits and room for results out."""
+"""What a batch-greedy run needs and keeps: a validated request in, tables, limits and room for results out."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from curation.kernels.contingency import Layout, Rows, empty_counts
-from curation.kernels.draws import STREAM_QUEUE, shuffle_front, stream_key
+from curation.kernels.contingency import Layout, Rows, add_counts, empty_counts
 from curation.kernels.information import fixed_gain_table
 from curation.kernels.quotas import Limits, Quotas, family, joined_quotas, make_limits, no_quotas
 
@@ -46,21 +45,14 @@ class Tables(NamedTuple):
     layer_counts: np.ndarray  # int32
     values: np.ndarray  # int64: P w_p g(n_ab) in units, rounded
     layer_values: np.ndarray  # int64: minus the sum, over the pairs with d, of P w_p g(n_a), each rounded like a value
-    scale: np.ndarray  # float64 (P,): P w_p, so exactly 1 where all weights are equal
+    scale: np.ndarray  # float64 (P,): P w_p
+    equal: bool  # all weights are: every scale is exactly 1
     term_start: np.ndarray  # int64 (D + 1,): clustering d has the terms term_start[d] .. term_start[d + 1]
     term_scale: np.ndarray  # float64: different scales of the pairs with d
     term_count: np.ndarray  # int64: how many pairs with d have that scale
-    g: np.ndarray  # float64 (budget + 2,): g in units
+    g: np.ndarray  # int64 (budget + 2,): g in units
     unit: float  # one unit of g, nats: 2^-bits
     gain_unit: float  # one unit of a sum of values, nats: unit / P
-
-
-class Pool(NamedTuple):
-    """Which clips can still be drawn."""
-
-    universe: np.ndarray  # int32, sorted; empty = all N
-    taken: np.ndarray  # uint8, one bit a place of the universe
-    ring: np.ndarray  # int32: the queue; empty = redraw
 
 
 class Run(NamedTuple):
@@ -68,7 +60,7 @@ class Run(NamedTuple):
 
     order: np.ndarray  # int64 (budget,)
     gain: np.ndarray  # float64 (budget,), nats
-    scores: np.ndarray  # float64 (N,): gain of passed-over clips when last looked at, NaN if never; or empty
+    scores: np.ndarray  # float64 (N,): gain when last compared, picked or not, NaN if never; or empty
     state: np.ndarray  # int64 (8,)
 
 
@@ -93,6 +85,7 @@ def make_tables(plan: Plan) -> Tables:
         values=np.zeros(len(counts), np.int64),
         layer_values=np.zeros(len(layer_counts), np.int64),
         scale=scale,
+        equal=bool((scale == 1).all()),
         term_start=np.concatenate([[0], np.cumsum([len(term[0]) for term in terms])]).astype(np.int64),
         term_scale=np.concatenate([term[0] for term in terms]),
         term_count=np.concatenate([term[1] for term in terms]).astype(np.int64),
@@ -100,27 +93,6 @@ def make_tables(plan: Plan) -> Tables:
         unit=2.0**-bits,
         gain_unit=2.0**-bits / n_pairs,
     )
-
-
-def make_pool(plan: Plan) -> Pool:
-    """All clips but the excluded ones; for the queue, in the order of a permutation keyed by the seed."""
-    n = len(plan.rows.codes)
-    free = np.zeros((n + 7) // 8 * 8, np.uint8)
-    free[plan.excluded] = 1
-    taken = np.packbits(free, bitorder="little")
-    ring = np.zeros(0, np.int32)
-    if plan.queue:
-        ring = np.flatnonzero(free[:n] == 0).astype(np.int32)
-        shuffle_front(ring, len(ring), np.uint64(stream_key(plan.seed, STREAM_QUEUE)))
-    return Pool(universe=np.zeros(0, np.int32), taken=taken, ring=ring)
-
-
-def packed_pool(pool: Pool, n_rows: int) -> Pool:
-    """The same pool with a universe of only the clips that remain, in rising order."""
-    size = len(pool.universe) or n_rows
-    free = np.flatnonzero(np.unpackbits(pool.taken, count=size, bitorder="little") == 0)
-    universe = pool.universe[free] if len(pool.universe) else free.astype(np.int32)
-    return Pool(universe=universe, taken=np.zeros((len(universe) + 7) // 8, np.uint8), ring=pool.ring)
 
 
 def plan_quotas(plan: Plan) -> Quotas:
@@ -147,3 +119,45 @@ def make_run(plan: Plan) -> Run:
         scores=np.full(n if plan.keep_scores else 0, np.nan),
         state=state,
     )
+
+
+def run_state(run: Run, limits: Limits) -> dict[str, np.ndarray]:
+    """What a run has done so far, as copies: order, gain, scores, counters, left, and a bit a clip for alive."""
+    n = int(run.state[N_PICKED])
+    return {
+        "order": run.order[:n].copy(),
+        "gain": run.gain[:n].copy(),
+        "scores": run.scores.copy(),
+        "counters": run.state.copy(),
+        "left": limits.left.copy(),
+        "alive": np.packbits(limits.alive, bitorder="little"),
+    }
+
+
+def restore_run(run: Run, limits: Limits, state: dict[str, np.ndarray]) -> None:
+    """Write a `run_state` into the results and limits of a fresh run of the same plan."""
+    n = int(state["counters"][N_PICKED])
+    run.order[:n], run.gain[:n] = state["order"], state["gain"]
+    run.scores[:], run.state[:], limits.left[:] = state["scores"], state["counters"], state["left"]
+    limits.alive[:] = np.unpackbits(state["alive"], count=len(limits.alive), bitorder="little")
+
+
+def count_again(plan: Plan, tables: Tables, clips: np.ndarray) -> None:
+    """Counts and values after the picks `clips` int64, whatever the tables (changed in place) held before."""
+    layout = plan.layout
+    tables.counts[:], tables.layer_counts[:] = 0, 0
+    add_counts(plan.rows, clips, layout, tables.counts, tables.layer_counts)
+    for p in range(len(plan.weights)):
+        cells = slice(layout.offset[p], layout.offset[p + 1])
+        tables.values[cells] = _scaled(tables.scale[p], tables.g[tables.counts[cells]])
+    for d in range(len(layout.layer_offset) - 1):
+        cells = slice(layout.layer_offset[d], layout.layer_offset[d + 1])
+        g = tables.g[tables.layer_counts[cells]]
+        tables.layer_values[cells] = 0
+        for k in range(tables.term_start[d], tables.term_start[d + 1]):
+            tables.layer_values[cells] -= tables.term_count[k] * _scaled(tables.term_scale[k], g)
+
+
+def _scaled(scale: float, g: np.ndarray) -> np.ndarray:
+    """A value as the kernels round it."""
+    return (scale * g + 0.5).astype(np.int64)

@@ -12,25 +12,36 @@ import numpy as np
 from curation.kernels.compiled import compiled
 from curation.kernels.contingency import Layout, Rows, add_counts, empty_counts
 
+_GAIN_CHUNK = 1 << 18  # entries of g computed at a time, so that a long table needs no second one beside it
+
 
 def gain_table(n_max: int) -> np.ndarray:
     """g(t) = (t + 1) log(t + 1) - t log t for t = 0..n_max, float64 (n_max + 1,): what one more clip adds to t log t.
 
     Written as log(t + 1) + t log(1 + 1/t), which loses no digits for large t.
     """
-    t = np.arange(n_max + 1, dtype=np.float64)
+    return _gains(0, n_max + 1)
+
+
+def _gains(low: int, high: int) -> np.ndarray:
+    """g(t) for low <= t < high."""
+    t = np.arange(low, high, dtype=np.float64)
     g = np.log(t + 1)
-    g[1:] += t[1:] * np.log1p(1 / t[1:])
+    first = 1 - min(low, 1)  # t = 0 has no second part
+    g[first:] += t[first:] * np.log1p(1 / t[first:])
     return g
 
 
 def fixed_gain_table(n_max: int, bits: int) -> np.ndarray:
-    """g(t) in whole multiples of 2^-bits, as float64 (n_max + 1,) below 2^52.
+    """g(t) in whole multiples of 2^-bits, as int64 (n_max + 1,) below 2^52.
 
     Sums of g that are equal by the laws of logarithms, such as g(2) + g(3) = 3 g(1), must stay equal, else rounding and
     not the draw decides ties. So up to t = 1024 logarithms are rounded at the primes only and added up from there.
     """
-    table = np.rint(gain_table(n_max) * 2.0**bits)
+    table = np.empty(n_max + 1, np.int64)
+    for low in range(0, n_max + 1, _GAIN_CHUNK):
+        high = min(n_max + 1, low + _GAIN_CHUNK)
+        table[low:high] = np.rint(_gains(low, high) * 2.0**bits)
     small = _small_gains(bits)[: n_max + 1]
     table[: len(small)] = small
     return table
@@ -43,7 +54,7 @@ def _small_gains(bits: int) -> np.ndarray:
     for n in range(2, 1026):
         divisor = next((p for p in range(2, int(n**0.5) + 1) if n % p == 0), n)
         log.append(round(math.log(n) * 2.0**bits) if divisor == n else log[divisor] + log[n // divisor])
-    return np.array([(t + 1) * log[t + 1] - t * log[t] for t in range(1025)], dtype=np.float64)
+    return np.array([(t + 1) * log[t + 1] - t * log[t] for t in range(1025)], dtype=np.int64)
 
 
 @compiled()

@@ -47,10 +47,20 @@ def no_rows() -> np.ndarray:
 
 
 def make_sources(source: np.ndarray, duplicate: np.ndarray) -> Sources:
-    """`source` int (n,) from 0 up; `duplicate` int (n,), -1 = none, or empty."""
+    """`source` int (n,) from 0 up, numbers without a position allowed; `duplicate` int (n,), -1 = none, or empty."""
     source = source.astype(np.int32, copy=False)
     start = np.concatenate([[0], np.cumsum(np.bincount(source))]).astype(np.int64)
-    return Sources(source, np.argsort(source, kind="stable").astype(np.int32), start, first_of(duplicate))
+    member = np.empty(len(source), np.int32)
+    _sort_by_source(source, start[:-1].copy(), member)
+    return Sources(source, member, start, first_of(duplicate))
+
+
+@compiled()
+def _sort_by_source(source: np.ndarray, place: np.ndarray, member: np.ndarray) -> None:
+    """Positions in the order of their sources, rising inside one; `place` is where each source begins (changed)."""
+    for j in range(len(source)):
+        member[place[source[j]]] = j
+        place[source[j]] += 1
 
 
 def first_of(duplicate: np.ndarray) -> np.ndarray:
@@ -206,6 +216,35 @@ def _weight_of(weight, j):  # type: ignore[no-untyped-def]
     return np.int64(weight[j]) if len(weight) > 0 else np.int64(1)
 
 
+@compiled(inline="always")
+def _cell_at(layout, code, p):  # type: ignore[no-untyped-def]
+    return layout.offset[p] + code[layout.first[p]] * layout.stride[p] + code[layout.second[p]]
+
+
+@compiled()
+def _score_one_without_own(
+    layout: Layout, code: np.ndarray, counts: Counts, against: Counts, own_cells: np.ndarray, own_layers: np.ndarray,
+    total: float, q_total: float, other: np.ndarray, other_w: int, other_q: int, scale: np.ndarray, alpha: float,
+) -> np.int64:  # fmt: skip
+    """Score of the clusters `code` by the counts without the own ones and without one clip `other` of these weights;
+    the totals are what is left.
+    """
+    score = np.int64(0)
+    for p in range(len(layout.first)):
+        first, second = layout.first[p], layout.second[p]
+        at = _cell_at(layout, code, p)
+        at_a, at_b = layout.layer_offset[first] + code[first], layout.layer_offset[second] + code[second]
+        cell = counts.cells[at] - own_cells[at]
+        a, b = against.layers[at_a] - own_layers[at_a], against.layers[at_b] - own_layers[at_b]
+        if other_w != 0 or other_q != 0:
+            same_a, same_b = other[first] == code[first], other[second] == code[second]
+            cell -= other_w if same_a and same_b else 0
+            a -= other_q if same_a else 0
+            b -= other_q if same_b else 0
+        score += _term(float(cell), float(a), float(b), total, q_total, alpha, scale[p])
+    return score
+
+
 @compiled()
 def _score_without_own(
     rows: Rows,
@@ -225,7 +264,7 @@ def _score_without_own(
     out: np.ndarray,
 ) -> None:
     """`own_cells`, `own_layers`: zeros, and zeros again at the end."""
-    n_layers = rows.codes.shape[1]
+    n_layers, n_pairs = rows.codes.shape[1], len(layout.first)
     largest = 0
     for s in range(low, high):
         largest = max(largest, sources.start[s + 1] - sources.start[s])
@@ -242,6 +281,12 @@ def _score_without_own(
             _add_own(layout, codes[m], w, q, own_cells, own_layers)
             total -= w
             q_total -= q
+        # More look-ups than cells: one table for all clips of the source
+        tabled = len(members) * n_pairs > len(own_cells)
+        values = own_cells[:0]
+        if tabled:
+            values = _table(layout, counts.cells - own_cells, against.layers - own_layers, float(total),
+                            float(q_total), scale, alpha)  # fmt: skip
         for m in range(len(members)):
             j, code = members[m], codes[m]
             twin_w = twin_q = np.int64(0)  # the counted duplicate of this clip, where it belongs to another source
@@ -252,20 +297,14 @@ def _score_without_own(
                 for d in range(n_layers):
                     other[d] = code_of(rows, at_row, d)
             score = np.int64(0)
-            for p in range(len(layout.first)):
-                first, second = layout.first[p], layout.second[p]
-                at = layout.offset[p] + code[first] * layout.stride[p] + code[second]
-                at_a, at_b = layout.layer_offset[first] + code[first], layout.layer_offset[second] + code[second]
-                cell = counts.cells[at] - own_cells[at]
-                a, b = against.layers[at_a] - own_layers[at_a], against.layers[at_b] - own_layers[at_b]
-                if twin_w != 0 or twin_q != 0:
-                    same_a, same_b = other[first] == code[first], other[second] == code[second]
-                    cell -= twin_w if same_a and same_b else 0
-                    a -= twin_q if same_a else 0
-                    b -= twin_q if same_b else 0
-                score += _term(
-                    float(cell), float(a), float(b), float(total - twin_w), float(q_total - twin_q), alpha, scale[p]
-                )
+            if tabled and twin_w == 0 and twin_q == 0:
+                for p in range(n_pairs):
+                    score += values[_cell_at(layout, code, p)]
+            else:
+                score = _score_one_without_own(
+                    layout, code, counts, against, own_cells, own_layers, float(total - twin_w),
+                    float(q_total - twin_q), other, twin_w, twin_q, scale, alpha,
+                )  # fmt: skip
             out[j] = score
         for m in range(len(members)):
             w, q = _weight_of(weight, members[m]), _weight_of(q_weight, members[m])

@@ -8,7 +8,7 @@ import numpy as np
 
 from curation.kernels.draws import STREAM_TIES, stream_key
 from curation.kernels.information import pair_information
-from curation.kernels.pointwise import Counts, score_rows, score_table
+from curation.kernels.pointwise import Counts
 from curation.kernels.top import top_rows
 from curation.methods.base import Option, Request, ScoreMethod
 from curation.methods.fitting import SAMPLE, SMOOTHING, Fit, make_fit
@@ -18,7 +18,7 @@ class AscentMethod(ScoreMethod):
     """g = ratio score; repeat: S = top s by g; g <- (1 - h) g + h (pointwise mutual information under S's counts).
 
     The g whose S had the largest F is the score: the gradient of n MI at fixed n is followed. Fitted on at most
-    `sample` clips; then the others are scored by the cell values of that g.
+    `sample` clips, of which S is the same share as the budget of all; the others are scored by what they counted.
     """
 
     name = "ascent"
@@ -34,35 +34,23 @@ class AscentMethod(ScoreMethod):
         settings, plan = request.options, request.plan
         alpha, step = float(settings["smoothing"]), float(settings["step"])
         fit = make_fit(request, settings["sample"])
-        sampled = fit.n < request.n_rows - len(plan.excluded)
-        size = max(1, round(plan.budget * fit.n / (request.n_rows - len(plan.excluded))))
+        size = min(fit.n, max(1, round(plan.budget * fit.share)))
         counts = fit.counts()
-        g = fit.scores(counts, counts, None, None, alpha)
-        table = _table(fit, counts, alpha) if sampled else None
-        best_g, best_table, objectives = g, table, []
+        best = g = fit.judge(counts, counts, None, None, alpha)
+        member, objectives = None, []
         for _ in range(settings["rounds"]):
-            member, counts = _chosen(fit, g, size)
-            objectives.append(_objective(fit, counts, member))
+            if member is not None:
+                g = g.towards(fit.judge(counts, counts, member, member, alpha), step)
+            member, counts = _chosen(fit, g.fitted, size)
+            objectives.append(_objective(fit, counts))
             if objectives[-1] >= max(objectives):
-                best_g, best_table = g, table
-            towards = fit.scores(counts, counts, member, member, alpha)
-            g = g + np.rint(step * (towards - g)).astype(np.int64)
-            if table is not None:
-                table = table + np.rint(step * (_table(fit, counts, alpha) - table)).astype(np.int64)
+                best = g
         report = {
             "objective_of_rounds": objectives,
             "fitted_on": fit.n,
             "own_source_left_out": fit.sources is not None,
         }
-        if best_table is None:
-            return fit.spread(best_g), {}, report
-        everyone = Fit(request, request.candidates(), None, None)
-        return everyone.spread(score_rows(plan.rows, plan.layout, best_table, everyone.which, request.look)), {}, report
-
-
-def _table(fit: Fit, counts: Counts, alpha: float) -> np.ndarray:
-    plan = fit.request.plan
-    return score_table(plan.layout, counts, counts, plan.weights.copy(), alpha)
+        return fit.everyone(best), {}, report
 
 
 def _chosen(fit: Fit, g: np.ndarray, size: int) -> tuple[np.ndarray, Counts]:
@@ -73,6 +61,6 @@ def _chosen(fit: Fit, g: np.ndarray, size: int) -> tuple[np.ndarray, Counts]:
     return member, fit.counts(member)
 
 
-def _objective(fit: Fit, counts: Counts, member: np.ndarray) -> float:
+def _objective(fit: Fit, counts: Counts) -> float:
     plan = fit.request.plan
     return float(pair_information(counts.cells, counts.layers, plan.layout, counts.total) @ plan.weights)

@@ -15,6 +15,7 @@ import numpy as np
 
 from curation.checks import check_choice, check_whole
 from curation.errors import SettingError
+from curation.kernels.contingency import Layout, Rows
 from curation.kernels.draws import STREAM_TIES, stream_key
 from curation.kernels.greedy_plan import Plan, plan_quotas
 from curation.kernels.quotas import NO_CAP, Quotas, left_after, walk
@@ -63,6 +64,7 @@ class Request:
     like: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # rows of a subset to resemble
     device: str = "cpu"
     progress: Any = None
+    replicates: tuple[tuple[Rows, Layout], ...] = ()  # the same layers clustered again with other seeds
     checkpoint: Any = None  # `load()`, `due()`, `save(arrays)`: where a run that may be cancelled keeps its state
     options: Mapping[str, Any] = field(default_factory=dict)
 

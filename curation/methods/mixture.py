@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from curation.kernels.pointwise import SCORE_UNIT, responsibilities, score_rows, score_table
+from curation.kernels.pointwise import SCORE_UNIT, responsibilities
 from curation.methods.base import Option, Request, ScoreMethod
-from curation.methods.fitting import SAMPLE, SMOOTHING, Fit, make_fit
+from curation.methods.fitting import SAMPLE, SMOOTHING, Judged, make_fit
 
 _UNIT = 1 << 20  # of a responsibility, so that weighted counts are whole numbers
 
@@ -42,14 +42,14 @@ class MixtureMethod(ScoreMethod):
         tempering = float(settings["tempering"]) or (0.1 if own else 0.2)
         alpha = float(settings["smoothing"])
         fit = make_fit(request, settings["sample"])
-        n_candidates = request.n_rows - len(plan.excluded)
-        wanted = max(1.0, plan.budget * fit.n / n_candidates)
+        wanted = max(1.0, plan.budget * fit.share)
         slope = tempering * SCORE_UNIT
         everything = fit.counts()
         g = fit.scores(everything, everything, None, None, alpha)
-        counts, against = everything, everything
+        r, rest = None, None
+        counts = against = everything
         for _ in range(settings["rounds"]):
-            r = responsibilities(g, slope, wanted, _UNIT, request.look)
+            r = responsibilities(g, slope, min(wanted, float(fit.n)), _UNIT, request.look)
             counts = fit.counts(r)
             rest = (_UNIT - r).astype(np.int32) if own else None
             against = fit.counts(rest) if own else everything
@@ -60,8 +60,7 @@ class MixtureMethod(ScoreMethod):
             "fitted_on": fit.n,
             "own_source_left_out": fit.sources is not None,
         }
-        if fit.n == n_candidates:
-            return fit.spread(g), {}, report
-        table = score_table(plan.layout, counts, against, plan.weights.copy(), alpha * _UNIT)
-        everyone = Fit(request, request.candidates(), None, None)
-        return everyone.spread(score_rows(plan.rows, plan.layout, table, everyone.which, request.look)), {}, report
+        if not fit.is_sample:
+            none = np.zeros(0, np.int64)
+            return fit.everyone(Judged(g, none, none)), {}, report
+        return fit.everyone(fit.judge(counts, against, r, rest, alpha * _UNIT)), {}, report

@@ -13,7 +13,7 @@ from curation.methods.fitting import SMOOTHING, make_fit
 class RatioMethod(ScoreMethod):
     """Two passes: count, score `sum_p w_p log[(n_ab + alpha) / (n_a n_b / n + alpha)]`.
 
-    Where sources are given, the counts that judge a clip leave out its own source; a duplicate group counts once.
+    Where several sources are given, the counts that judge a clip leave out its own; a duplicate group counts once.
     """
 
     name = "ratio"
@@ -24,6 +24,6 @@ class RatioMethod(ScoreMethod):
     def score(self, request: Request) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, Any]]:
         fit = make_fit(request)
         counts = fit.counts()
-        scores = fit.scores(counts, counts, None, None, float(request.options["smoothing"]))
+        scores = fit.judge(counts, counts, None, None, float(request.options["smoothing"]))
         report = {"own_source_left_out": fit.sources is not None, "counted_clips": fit.n_counted}
-        return fit.spread(scores), {}, report
+        return fit.everyone(scores), {}, report

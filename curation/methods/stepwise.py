@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
+from curation.errors import Cancelled
 from curation.kernels.information import gain_table
 from curation.kernels.pointwise import SCORE_UNIT, count_weighted, pair_scales, score_rows
 from curation.methods.base import Method, Outcome, Request
@@ -32,6 +34,12 @@ class Engine(Protocol):
 
     def result(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Copies of all that `restore` needs to go on as if the run had never stopped."""
+        ...
+
+    def restore(self, state: dict[str, np.ndarray]) -> None: ...
+
 
 class StepwiseMethod(Method):
     """A method with an `Engine`."""
@@ -52,28 +60,41 @@ class StepwiseMethod(Method):
         return _outcome(engine)
 
     def run_beside(self, request: Request, control: Request | None) -> tuple[Outcome, Outcome | None]:
-        engine = self.engine(request)
-        other = None if control is None else self.engine(control)
+        """Both runs, from where `request.checkpoint` holds them; they are kept there when due and when cancelled."""
+        engines = {"run": self.engine(request)}
+        if control is not None:
+            engines["control"] = self.engine(control)
+        _resume(request, engines)
+        try:
+            self._advance(request, engines)
+        except Cancelled:
+            _keep(request, engines)
+            raise
+        return _outcome(engines["run"]), _outcome(engines["control"]) if control is not None else None
+
+    def _advance(self, request: Request, engines: Mapping[str, Engine]) -> None:
+        """Step the engines to their ends, telling the progress."""
+        engine, other = engines["run"], engines.get("control")
+        progress, n_rows, kept = request.progress, request.n_rows, request.checkpoint
         told, steps, running = 0, 16, True
-        progress, n_rows = request.progress, request.n_rows
         while running:
             began = time.perf_counter()
             running = engine.step(steps)
             steps = _next_steps(steps, time.perf_counter() - began)
-            point: dict[str, float] = {"size": engine.n_picked}
             if other is not None:
                 while other.n_picked < engine.n_picked and other.step(max(1, steps // 4)):
                     request.look()
             if progress is not None:
-                point["objective"] = engine.objective()
+                point: dict[str, float] = {"size": engine.n_picked, "objective": engine.objective()}
                 if other is not None:
                     point["permuted"] = other.objective()
                 done = n_rows if not running else n_rows * engine.n_picked // max(1, request.plan.budget)
                 progress.series(point)
                 progress.advance(done - told)
                 told = done
-                request.look()
-        return _outcome(engine), None if other is None else _outcome(other)
+            request.look()
+            if running and kept is not None and kept.due():
+                _keep(request, engines)
 
     def floor_values(self, request: Request, outcome: Outcome) -> np.ndarray:
         """Gains under the counts of the finished choice."""
@@ -92,6 +113,24 @@ class StepwiseMethod(Method):
             gain = g[counts.cells[cells]].reshape(len(a), len(b)) - a[:, None] - b
             values[cells] = np.rint(scale[p] * gain.ravel())
         return score_rows(plan.rows, layout, values, look=request.look) * (SCORE_UNIT / len(layout.first))
+
+
+def _keep(request: Request, engines: Mapping[str, Engine]) -> None:
+    """Write the states of the engines to the checkpoint, if there is one: `run.order`, `control.order` and so on."""
+    if request.checkpoint is not None:
+        request.checkpoint.save(
+            {f"{name}.{key}": array for name, engine in engines.items() for key, array in engine.state().items()}
+        )
+
+
+def _resume(request: Request, engines: Mapping[str, Engine]) -> None:
+    """Restore the engines whose states the checkpoint holds."""
+    kept = request.checkpoint.load() if request.checkpoint is not None else None
+    for name, engine in engines.items():
+        prefix = f"{name}."
+        state = {key.removeprefix(prefix): array for key, array in (kept or {}).items() if key.startswith(prefix)}
+        if state:
+            engine.restore(state)
 
 
 def _outcome(engine: Engine) -> Outcome:

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curation import columns
 from curation.atomic import replacing, write_array, write_json
+from curation.checkpoint import Checkpoint
 from curation.checks import parse_budget
 from curation.config import Config, SelectConfig
 from curation.errors import InputError, MissingArtefactError, SettingError
@@ -20,13 +23,14 @@ from curation.stage import Part, Report, Stage, StageContext, Target, Work
 from curation.workspace import CLIPS_FINGERPRINT, Workspace, check_name
 
 STEPS_MIN = 10
+CONCORD_SETTINGS = ("breadth", "content_prior")
 
 
 class SelectStage(Stage):
     """Choose the subset in which sound and picture clusters tell most about each other."""
 
     name = "select"
-    version = 1
+    version = 2
     unit = "clips"
     makes = "a selection"
 
@@ -38,7 +42,13 @@ class SelectStage(Stage):
         ]
         if config.select.like:
             inputs.append(workspace.require(_like_key(workspace, config.select.like), "select").fingerprint)
-        fingerprint = self.fingerprint(config.affecting("select"), inputs)
+        settings = config.select
+        inputs += columns.fingerprints(
+            workspace, settings.where, settings.include, settings.exclude, settings.share_floor, settings.share_cap
+        )
+        if settings.duplicates == "one" and columns.finds_duplicates(workspace):
+            inputs.append(f"health:{workspace.fingerprint('health')}")
+        fingerprint = self.fingerprint(meant(config), inputs)
         return [Target(f"selections/{selection_name(config.select, fingerprint)}", fingerprint)]
 
     def settle(self, workspace: Workspace, targets: list[Target]) -> None:
@@ -56,10 +66,12 @@ class SelectWork(Work):
     def __init__(self, context: StageContext, target: Target) -> None:
         self._context = context
         self._target = target
+        self._folder = context.workspace.partial_folder(target.key, target.fingerprint)
         self._clips_fingerprint = context.workspace.require("clips", "segment").fingerprint
         self._names = chosen_clusterings(context.workspace, context.config.select.layers)
         self._modalities = [_modality(context.workspace, name) for name in self._names]
         self._assignments, self._rows = assignment_matrix(context.workspace, self._names)
+        self._keep_scope(context.config.select.where)
         self._clips = context.workspace.table("clips", ["clip_id", "source", "start_s", "end_s"])
         self._selection: Selection | None = None
         self.parts = [Part(0, len(self._rows))]
@@ -72,17 +84,16 @@ class SelectWork(Work):
         clips = self._clips.take(pa.array(self._rows))
         durations_s = clips["end_s"].to_numpy() - clips["start_s"].to_numpy()
         _, groups = np.unique(np.asarray(clips["source"].to_pylist(), dtype=object).astype(str), return_inverse=True)
-        _, first, copies = np.unique(
-            np.asarray(clips["clip_id"].to_pylist(), dtype=str), return_index=True, return_inverse=True
-        )
         taken = taken_of_a_batch(settings, durations_s)
         needs_features = METHODS[settings.method].needs_features
+        checkpoint = Checkpoint(self._folder / "checkpoint.npz", self._target.fingerprint)
+        bounds = {name: _shares_of(getattr(settings, name), f"select.{name}") for name in ("share_floor", "share_cap")}
         self._selection = select(
             self._assignments,
             self._modalities,
             budget=settings.budget,
             method=settings.method,
-            options=_pairs_of(settings.options, str),
+            options=method_options(settings),
             features=self._features() if needs_features else None,
             like=self._like(),
             pairing=_listed_pairs(settings.pairs) or settings.pairing,
@@ -95,16 +106,65 @@ class SelectWork(Work):
             layers=self._names,
             durations_s=durations_s,
             max_per_group=settings.max_per_source or None,
-            duplicate_groups=copies if len(first) < len(self._rows) else None,
+            duplicate_groups=self._duplicates() if settings.duplicates == "one" else None,
+            include=self._matching(settings.include, "select.include"),
+            exclude=self._matching(settings.exclude, "select.exclude"),
             cluster_floor=_pairs_of(settings.cluster_floor, _number) or None,
             cluster_cap=_pairs_of(settings.cluster_cap, _number) or None,
+            share_floor=bounds["share_floor"] or None,
+            share_cap=bounds["share_cap"] or None,
+            columns=self._columns(bounds),
+            replicates=self._replicates() if settings.method == "concord" else (),
+            constraint_costs=settings.costs,
             progress=self._context.progress,
+            checkpoint=checkpoint,
         )
+        checkpoint.drop()
         if taken < settings.selection_size and settings.method == "batch-greedy":
             self._selection.report["notices"].append(
                 f"{settings.selection_size} clips of each batch would fill the budget in fewer than {STEPS_MIN} "
                 f"batches, and the first has nothing to compare with: {taken} at a time were taken instead."
             )
+
+    def _keep_scope(self, where: str) -> None:
+        """Leave only the candidates that meet the scope's condition."""
+        if not where.strip():
+            return
+        inside = columns.matching(self._context.workspace, where, "select.where")[self._rows]
+        if not inside.any():
+            raise SettingError(
+                f"No clip with clusters meets select.where: {where}", hint="Loosen the condition, or empty the setting."
+            )
+        self._assignments, self._rows = np.ascontiguousarray(self._assignments[inside]), self._rows[inside]
+
+    def _matching(self, condition: str, setting: str) -> np.ndarray | None:
+        """Candidates that meet a condition, bool (n,); None where there is none."""
+        if not condition.strip():
+            return None
+        return columns.matching(self._context.workspace, condition, setting)[self._rows]
+
+    def _duplicates(self) -> np.ndarray | None:
+        """Duplicate group of each candidate, int (n,), -1 = none; None where every clip stands alone."""
+        group = columns.duplicates(self._context.workspace)[self._rows]
+        return group if (group >= 0).any() else None
+
+    def _columns(self, bounds: dict[str, dict[str, dict[str, float]]]) -> dict[str, np.ndarray] | None:
+        """Values of the columns whose shares are bounded, of the candidates."""
+        wanted = {name: setting for setting, bound in bounds.items() for name in bound}
+        return {
+            name: columns.values(self._context.workspace, name, f"select.{setting}")[self._rows]
+            for name, setting in wanted.items()
+        } or None
+
+    def _replicates(self) -> list[np.ndarray]:
+        """Assignments (n, D) of the further runs of k-means, as many as all clusterings have."""
+        found = []
+        for name in self._names:
+            path = self._context.workspace.artefact_path(f"clusterings/{name}") / "replicates.npy"
+            found.append(np.load(path, mmap_mode="r", allow_pickle=False) if path.is_file() else np.zeros((0, 0)))
+        return [
+            np.stack([np.asarray(runs[r])[self._rows] for runs in found], axis=1) for r in range(min(map(len, found)))
+        ]
 
     def _features(self) -> list[np.ndarray]:
         """Features of the candidates, one array a clustering."""
@@ -121,14 +181,15 @@ class SelectWork(Work):
             return None
         workspace = self._context.workspace
         key = _like_key(workspace, name)
-        picked = pq.read_table(workspace.artefact_path(key) / "picks.parquet", columns=["row"])["row"].to_numpy()
-        return np.flatnonzero(np.isin(self._rows, picked))
+        # By id: the rows of a selection that was made of another list of clips are other clips now
+        picked = pq.read_table(workspace.artefact_path(key) / "picks.parquet", columns=["clip_id"])["clip_id"]
+        return np.flatnonzero(pc.is_in(self._clips["clip_id"].take(pa.array(self._rows)), picked.combine_chunks()))
 
     def finish(self) -> Report:
         found = self._selection
         assert found is not None
         workspace, settings = self._context.workspace, self._context.config.select
-        folder = workspace.partial_folder(self._target.key, self._target.fingerprint)
+        folder = self._folder
         rows = self._rows[found.order]
         ids = self._clips["clip_id"].take(pa.array(rows))
         picks = pa.table(
@@ -158,6 +219,7 @@ class SelectWork(Work):
             "batch_size": settings.batch_size,
             "selection_size": settings.selection_size,
             "refill": settings.refill,
+            "where": settings.where,
             "options": found.report["options"],
             "score_columns": sorted(found.columns),
             "clips": len(rows),
@@ -183,6 +245,32 @@ class SelectWork(Work):
                 "random": found.report.get("objective_random"),
             },
         )
+
+
+def meant(config: Config) -> dict[str, Any]:
+    """The settings that change this selection: those of another method do not make it stale."""
+    settings = config.affecting("select")
+    if config.select.method != "concord":
+        settings = {name: value for name, value in settings.items() if name not in CONCORD_SETTINGS}
+    return settings
+
+
+def method_options(settings: SelectConfig) -> dict[str, Any]:
+    """Options of the method: `select.options`, and for concord its own settings unless they are named there."""
+    own = {name: getattr(settings, name) for name in CONCORD_SETTINGS} if settings.method == "concord" else {}
+    return own | _pairs_of(settings.options, str)
+
+
+def _shares_of(text: str, setting: str) -> dict[str, dict[str, float]]:
+    """`column:value=share,...` as `{column: {value: share}}`. Raises `SettingError` for what is no share."""
+    found: dict[str, dict[str, float]] = {}
+    for item in filter(None, text.split(",")):
+        column, _, rest = item.partition(":")
+        value, _, share = rest.partition("=")
+        if not 0 <= float(share) <= 1:
+            raise SettingError(f"{setting}: {share} is no share.", hint="Allowed: numbers from 0 to 1.")
+        found.setdefault(column.strip(), {})[value.strip()] = float(share)
+    return found
 
 
 def _pairs_of(text: str, read: Callable[[str], Any]) -> dict[str, Any]:

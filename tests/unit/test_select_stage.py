@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from curation.errors import MissingArtefactError, SettingError
 from curation.methods.base import Outcome
 from curation.methods.registry import METHODS
+from curation.pipeline import stage_named
 from curation.progress import Progress
 from curation.stage import StageContext, run_stage
 from curation.stages.select import _listed_pairs
-from curation.workspace import Workspace
+from curation.workspace import CLIPS_FINGERPRINT, Workspace
 from tests.workspacemaker import make_workspace
 
 
@@ -24,8 +26,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def _run(workspace: Workspace, **settings: str) -> Path:
-    from curation.pipeline import stage_named
-
     changes = {f"select.{key}": value for key, value in ({"budget": "50", "name": "one"} | settings).items()}
     config = workspace.config.replace(changes)
     run_stage(stage_named("select"), StageContext(workspace, config, Progress()))
@@ -67,6 +67,83 @@ def test_pairs_and_bounds_are_read(workspace: Workspace) -> None:
     with pytest.raises(SettingError, match="Allowed"):
         _run(workspace, method="ratio", cluster_cap="nothing=0.5", name="y")
     assert _listed_pairs("a:b=2,c:d=0.5") == [("a", "b", 2.0), ("c", "d", 0.5)]
+
+
+def _join(workspace: Workspace, name: str, values: object) -> None:
+    ids = workspace.table("clips", ["clip_id"])["clip_id"]
+    workspace.commit_table(f"columns/{name}", pa.table({"clip_id": ids, name: values}), str(values), {})
+
+
+def test_scope_and_clips_that_must_be_in_or_out(workspace: Workspace) -> None:
+    rows = _rows(_run(workspace, method="ratio", where="row < 150", include="row IN (3, 7)", exclude="row % 2 = 0",
+                      name="scoped"))  # fmt: skip
+    assert rows[:2] == [3, 7] and len(rows) == 50
+    assert all(row < 150 and row % 2 for row in rows)
+    assert workspace.require("selections/scoped", "select").info["candidates"] == 150
+
+
+def test_a_share_of_a_columns_value_is_capped_and_its_cost_said(workspace: Workspace) -> None:
+    speech = np.arange(200) % 4 != 0
+    _join(workspace, "speech_like", speech)
+    rows = _rows(_run(workspace, method="batch-greedy", share_cap="speech_like:true=0.4", costs="true", name="capped"))
+    assert speech[rows].mean() <= 0.4
+    report = workspace.require("selections/capped", "select").info["report"]
+    assert set(report["constraint_cost"]) >= {"share_cap"}
+    with pytest.raises(SettingError, match="speech_like"):
+        _run(workspace, share_cap="speech:true=0.4", name="x")
+    _join(workspace, "speech_like", ~speech)
+    target = stage_named("select").targets(workspace, workspace.config.replace(
+        {"select.budget": "50", "select.name": "capped", "select.method": "batch-greedy", "select.costs": "true",
+         "select.share_cap": "speech_like:true=0.4"}
+    ))  # fmt: skip
+    assert workspace.fingerprint("selections/capped") != target[0].fingerprint
+
+
+@pytest.mark.parametrize("setting", ["where", "include", "exclude"])
+def test_answers_cannot_be_named(workspace: Workspace, setting: str) -> None:
+    with pytest.raises(SettingError, match=rf"select\.{setting} names truth_match, an answer") as caught:
+        _run(workspace, **{setting: "row IN (SELECT row FROM clips WHERE truth_match)"}, name="cheat")
+    _run(workspace, method="random", name="fine", **{setting: "path <> 'label_x truth'"} if setting == "where" else {})
+    assert "truth_match" not in caught.value.hint
+    with pytest.raises(SettingError, match="cannot be used"):
+        _run(workspace, share_floor="truth_match:true=0.9", name="cheat")
+
+
+def test_one_of_each_duplicate_group(workspace: Workspace) -> None:
+    clips = workspace.table("clips", ["row", "clip_id"])
+    group = np.where(np.arange(200) < 100, np.arange(200) // 10, -1)
+    info = {CLIPS_FINGERPRINT: workspace.require("clips", "segment").fingerprint}
+    workspace.commit_table("health", clips.append_column("duplicate", pa.array(group)), "h", info)
+    try:
+        rows = np.array(_rows(_run(workspace, method="ratio", budget="60", name="singles")))
+        assert np.bincount(group[rows][group[rows] >= 0]).max() == 1
+        every = np.array(_rows(_run(workspace, method="ratio", budget="60", duplicates="all", name="copies")))
+        assert np.bincount(group[every][group[every] >= 0]).max() > 1
+    finally:
+        workspace.remove("health")
+
+
+def test_concord_averages_over_the_replicates(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "ws", n_clips=200, upto="features")
+    workspace.configure({"cluster.replicates": "3", "cluster.n_clusters": "4"})
+    run_stage(stage_named("cluster"), StageContext(workspace, workspace.config, Progress()))
+    key = workspace.keys("clusterings")[0]
+    runs = np.asarray(workspace.array(key, "replicates"))
+    assert runs.shape == (2, 200) and runs.dtype == np.int8 and runs.min() == 0 and runs.max() == 3
+    _run(workspace, method="concord", name="averaged")
+    info = workspace.require("selections/averaged", "select").info
+    assert "spread" in info["score_columns"] and 0 <= info["report"]["stability"] <= 1
+    changed = _run(workspace, method="concord", breadth="0", name="purest")
+    assert workspace.require("selections/purest", "select").info["options"]["breadth"] == 0
+    assert len(_rows(changed)) == 50
+
+
+def test_settings_of_another_method_make_nothing_stale(workspace: Workspace) -> None:
+    _run(workspace, method="ratio", name="steady")
+    config = workspace.config.replace({"select.method": "ratio", "select.name": "steady", "select.budget": "50",
+                                       "select.breadth": "0.1"})  # fmt: skip
+    (target,) = stage_named("select").targets(workspace, config)
+    assert workspace.fingerprint("selections/steady") == target.fingerprint
 
 
 def test_more_columns_of_a_method_are_kept(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

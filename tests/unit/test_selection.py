@@ -1,187 +1,42 @@
-"""Selection: picks equal to a slow plain version, prefixes, budgets, constraints, controls, bad settings."""
+"""Selection through its API: prefixes, budgets, constraints, controls, bad settings."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import curation
 from curation.errors import Cancelled, InputError, SettingError
 from curation.kernels.batch_greedy import BatchGreedy
-from curation.kernels.contingency import Rows, make_layout
-from curation.kernels.greedy_plan import Plan
 from curation.kernels.information import objective_along
-from curation.kernels.pairing import pair_indices
 from curation.selection import choose_device
 from tests import reference
-
-MODALITIES = ["audio", "visual", "audio", "visual"]
-
-
-def _codes(n: int, k: int = 6, layers: int = 4, seed: int = 0, share: float = 0.5) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    kind = rng.integers(0, k, n)
-    return np.where(rng.random((n, layers)) < share, kind[:, None], rng.integers(0, k, (n, layers))).astype(np.int32)
+from tests.planmaker import MODALITIES, made_codes, made_plan
 
 
 def _select(codes: Any, modalities: Sequence[str] = MODALITIES, **settings: Any) -> curation.Selection:
     return curation.select(codes, modalities, **({"budget": 0.3} | settings))
 
 
-def _plan(codes: np.ndarray, pairing: str = "bipartite", equal: bool = False, **settings: Any) -> Plan:
-    is_audio = np.array([m == "audio" for m in MODALITIES])
-    pairs = pair_indices(is_audio, pairing)
-    rng = np.random.default_rng(1)
-    weights = np.ones(len(pairs)) if equal else rng.random(len(pairs))
-    return Plan(
-        rows=Rows(codes, np.zeros(0, np.int32), is_audio),
-        layout=make_layout(pairs, codes.max(axis=0) + 1),
-        weights=weights / weights.sum(),
-        **({"budget": 60, "batch_size": 20, "selection_size": 5, "seed": 3} | settings),
-    )
-
-
-def _run(engine: Any, batches: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    while engine.step(batches):
-        pass
-    return engine.result()
-
-
-def _plain(plan: Plan, codes: np.ndarray) -> tuple[list[int], list[float]]:
-    if len(plan.rows.partner):
-        codes = np.where(plan.rows.swapped, codes[plan.rows.partner], codes)
-    return reference.batch_greedy(
-        codes,
-        list(zip(plan.layout.first.tolist(), plan.layout.second.tolist(), strict=True)),
-        plan.weights.tolist(),
-        budget=plan.budget,
-        batch_size=plan.batch_size,
-        selection_size=plan.selection_size,
-        seed=plan.seed,
-        queue=plan.queue,
-        included=plan.included.tolist(),
-        excluded=plan.excluded.tolist(),
-        group=plan.group.tolist() if len(plan.group) else None,
-        group_max=plan.group_max,
-        duration_us=plan.duration_us.tolist() if len(plan.duration_us) else None,
-        limit_us=plan.limit_us,
-    )
-
-
-_RNG = np.random.default_rng(11)
-_VARIANTS: dict[str, dict[str, Any]] = {
-    "redraw": {},
-    "equal weights": {"equal": True, "budget": 140},
-    "equal weights, queue": {"equal": True, "queue": True, "batch_size": 40, "selection_size": 10},
-    "queue": {"queue": True},
-    "large batches": {"batch_size": 90, "selection_size": 80, "budget": 150},
-    "batch of all": {"batch_size": 150, "selection_size": 2, "budget": 40},
-    "everything": {"budget": 150},
-    "everything from the queue": {"budget": 150, "queue": True},
-    "one by one": {"batch_size": 1, "selection_size": 1},
-    "excluded": {"excluded": np.arange(0, 150, 4), "budget": 100},
-    "included": {"included": np.array([9, 3, 140]), "excluded": np.array([0, 1]), "budget": 148},
-    "included, queue": {"included": np.array([9, 3, 140]), "excluded": np.array([0, 1]), "budget": 90, "queue": True},
-    "groups": {"group": _RNG.integers(0, 12, 150).astype(np.int32), "group_max": 4, "budget": 48},
-    "groups, queue": {"group": _RNG.integers(0, 12, 150).astype(np.int32), "group_max": 4, "budget": 48, "queue": True},
-    "groups, batch of half": {
-        "group": _RNG.integers(0, 5, 150).astype(np.int32),
-        "group_max": 20,
-        "budget": 95,
-        "batch_size": 60,
-        "selection_size": 30,
-        "included": np.array([5, 77]),
-    },
-    "hours": {"duration_us": _RNG.integers(1, 100, 150), "limit_us": 2000, "budget": 150},
-    "permuted": {"partner": _RNG.permutation(150).astype(np.int32)},
-}
-
-
-def _variant(name: str, codes: np.ndarray, pairing: str = "bipartite") -> Plan:
-    given = dict(_VARIANTS[name])
-    partner = given.pop("partner", None)
-    plan = _plan(codes, pairing, **given)
-    return plan if partner is None else replace(plan, rows=plan.rows._replace(partner=partner))
-
-
-@pytest.mark.parametrize("name", _VARIANTS)
-def test_picks_equal_the_plain_version(name: str) -> None:
-    codes = _codes(150)
-    plan = _variant(name, codes)
-    order, gain, _ = _run(BatchGreedy(plan))
-    wanted, wanted_gain = _plain(plan, codes)
-    assert order.tolist() == wanted
-    assert gain == pytest.approx(np.array(wanted_gain), abs=1e-11, nan_ok=True)
-
-
-@pytest.mark.parametrize("name", _VARIANTS)
-def test_torch_picks_equal_numba_picks(name: str) -> None:
-    torch_engine = pytest.importorskip("curation.kernels.batch_greedy_torch")
-    plan = _variant(name, _codes(150), "combination")
-    engine, other = BatchGreedy(plan), torch_engine.BatchGreedyTorch(plan, "cpu")
-    wanted, found = _run(engine), _run(other)
-    assert found[0].tolist() == wanted[0].tolist()
-    np.testing.assert_array_equal(found[1], wanted[1])
-    np.testing.assert_array_equal(found[2], wanted[2])
-    assert (engine.n_scored, engine.objective()) == (other.n_scored, other.objective())
-
-
-def test_ties_of_exact_arithmetic_go_to_the_earlier_draw() -> None:
-    # g(2) + g(3) = 3 g(1): rounding must not decide between such clips, so many small counts are tried
-    codes = np.concatenate([_codes(400, k=3, seed=seed) for seed in range(3)])
-    plan = _plan(codes, "combination", equal=True, budget=60, batch_size=60, selection_size=6)
-    assert _run(BatchGreedy(plan))[0].tolist() == _plain(plan, codes)[0]
-
-
 def test_cuda_picks_equal_cpu_picks() -> None:
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("torch finds no CUDA device")
-    codes = _codes(5000, k=32)
+    codes = made_codes(5000, k=32)
     for refill in ("redraw", "queue"):
         one, two = (_select(codes, refill=refill, device=device, batch_size=500) for device in ("cpu", "cuda"))
         np.testing.assert_array_equal(one.order, two.order)
         np.testing.assert_array_equal(one.gain, two.gain)
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    st.integers(1, 70),
-    st.integers(1, 5),
-    st.integers(1, 40),
-    st.integers(1, 40),
-    st.booleans(),
-    st.booleans(),
-    st.integers(0, 2**64 - 1),
-)
-def test_any_shape_equals_the_plain_version(
-    n: int, k: int, batch: int, take: int, queue: bool, equal: bool, seed: int
-) -> None:
-    codes = _codes(n, k=k, seed=seed % 1000)
-    batch = min(batch, n)
-    plan = _plan(
-        codes,
-        equal=equal,
-        budget=max(1, n * 3 // 4),
-        batch_size=batch,
-        selection_size=min(batch, take),
-        queue=queue,
-        seed=seed,
-    )
-    assert _run(BatchGreedy(plan))[0].tolist() == _plain(plan, codes)[0]
-
-
 def test_gains_are_what_whole_tables_say() -> None:
-    codes = _codes(80, k=4)
+    codes = made_codes(80, k=4)
     found = _select(codes, batch_size=10, selection_size=1, budget=30)
     pairs = reference.pairs_of(MODALITIES, "bipartite")
     tables = np.zeros((len(pairs), 4, 4))
@@ -196,7 +51,7 @@ def test_gains_are_what_whole_tables_say() -> None:
 
 @pytest.mark.parametrize("pairing", ["bipartite", "diagonal", "combination"])
 def test_objective_and_curve_are_recomputed_alike(pairing: str) -> None:
-    codes = _codes(500)
+    codes = made_codes(500)
     found = _select(codes, pairing=pairing, batch_size=50, selection_size=10)
     whole = curation.mutual_information(codes, MODALITIES, subset=found.order, pairing=pairing)
     assert found.objective == pytest.approx(whole.mean, abs=1e-12)
@@ -211,7 +66,7 @@ def test_objective_and_curve_are_recomputed_alike(pairing: str) -> None:
 
 @pytest.mark.parametrize("settings", [{}, {"refill": "queue"}, {"method": "random"}, {"max_per_group": 3}])
 def test_a_prefix_is_the_run_with_a_smaller_budget(settings: dict[str, Any]) -> None:
-    codes, groups = _codes(400), np.arange(400) // 5
+    codes, groups = made_codes(400), np.arange(400) // 5
     long = _select(codes, budget=200, groups=groups, **settings)
     for budget in (1, 24, 25, 26, 99, 199):
         short = _select(codes, budget=budget, groups=groups, **settings)
@@ -219,7 +74,7 @@ def test_a_prefix_is_the_run_with_a_smaller_budget(settings: dict[str, Any]) -> 
 
 
 def test_runs_repeat_and_do_not_depend_on_threads_or_dtype(tmp_path: Path) -> None:
-    codes = _codes(3000, k=20)
+    codes = made_codes(3000, k=20)
     wanted = _select(codes)
     before = numba.get_num_threads()
     try:
@@ -237,20 +92,20 @@ def test_runs_repeat_and_do_not_depend_on_threads_or_dtype(tmp_path: Path) -> No
 
 
 def test_large_arrays_are_read_in_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    wanted = _select(_codes(300))
+    wanted = _select(made_codes(300))
     monkeypatch.setattr("curation.checks._SMALL_CELLS", 0)
     seen = []
     monkeypatch.setattr(
         "curation.methods.batch_greedy.BatchGreedy", lambda plan: seen.append(plan) or BatchGreedy(plan)
     )
-    np.save(tmp_path / "codes.npy", _codes(300).astype(np.int16))
+    np.save(tmp_path / "codes.npy", made_codes(300).astype(np.int16))
     mapped = np.load(tmp_path / "codes.npy", mmap_mode="r")
     assert _select(mapped).order.tolist() == wanted.order.tolist()
     assert all(np.shares_memory(plan.rows.codes, mapped) for plan in seen) and len(seen) == 2
 
 
 def test_names_of_clusters_and_modalities_do_not_matter() -> None:
-    codes = _codes(300)
+    codes = made_codes(300)
     wanted = _select(codes).order.tolist()
     renamed = np.random.default_rng(2).permutation(6).astype(np.int32)[codes]
     assert _select(renamed).order.tolist() == wanted
@@ -261,7 +116,7 @@ def test_names_of_clusters_and_modalities_do_not_matter() -> None:
 
 
 def test_inputs_stay_as_they_were() -> None:
-    codes, groups = _codes(200), np.arange(200) // 2
+    codes, groups = made_codes(200), np.arange(200) // 2
     copies = codes.copy(), groups.copy()
     include = np.array([7, 2])
     _select(codes, groups=groups, max_per_group=1, include=include)
@@ -279,7 +134,7 @@ def test_batch_greedy_finds_planted_pairs() -> None:
 
 
 def test_scores_order_the_clips() -> None:
-    found = _select(_codes(900), budget=100)
+    found = _select(made_codes(900), budget=100)
     assert (-found.scores[found.order]).argsort(kind="stable").tolist() == list(range(100))
     others = np.setdiff1d(np.arange(900), found.order)
     passed = found.scores[others][~np.isnan(found.scores[others])]
@@ -291,7 +146,7 @@ def test_scores_order_the_clips() -> None:
 
 
 def test_random_is_uniform_and_a_control() -> None:
-    codes = _codes(200)
+    codes = made_codes(200)
     counts = np.zeros(200)
     for seed in range(300):
         order = _select(codes, method="random", budget=50, seed=seed, controls=False).order
@@ -312,7 +167,7 @@ def test_redraw_is_uniform_where_all_clips_are_alike() -> None:
 
 
 def test_budgets() -> None:
-    codes, durations = _codes(200), np.full(200, 9.0)
+    codes, durations = made_codes(200), np.full(200, 9.0)
     assert len(_select(codes, budget=7).order) == 7
     assert len(_select(codes, budget=np.int64(7)).order) == 7
     assert len(_select(codes, budget=0.1).order) == len(_select(codes, budget="0.1").order) == 20
@@ -337,27 +192,27 @@ def test_budgets() -> None:
 
 
 def test_small_data_say_what_was_done() -> None:
-    found = _select(_codes(30), budget=10)
+    found = _select(made_codes(30), budget=10)
     assert found.report["batch_size"] == 30 and found.report["selection_size"] == 7
     assert any("larger than the 30 candidates" in notice for notice in found.report["notices"])
-    one = _select(_codes(1), budget=1)
+    one = _select(made_codes(1), budget=1)
     assert one.order.tolist() == [0] and one.objective == 0
-    constant = _codes(50)
+    constant = made_codes(50)
     constant[:, 1] = 0
     assert any("'visual-0' puts all clips into one cluster" in n for n in _select(constant).report["notices"])
 
 
 def test_the_report_is_plain_json() -> None:
-    found = _select(_codes(100), layers=["a", "b", "c", "d"], groups=["x", "y"] * 50, max_per_group=9)
+    found = _select(made_codes(100), layers=["a", "b", "c", "d"], groups=["x", "y"] * 50, max_per_group=9)
     text = json.loads(json.dumps(found.report, allow_nan=False))
     assert text["layers"] == ["a", "b", "c", "d"] and text["pairs"][0]["second"] == "b"
     assert text["device"]["used"] == "cpu" and "too small" in text["device"]["why"]
-    assert json.dumps(_select(_codes(100), controls=False).report, allow_nan=False)
+    assert json.dumps(_select(made_codes(100), controls=False).report, allow_nan=False)
 
 
 @pytest.mark.parametrize("method", ["batch-greedy", "random"])
 def test_constraints_hold(method: str) -> None:
-    codes, groups = _codes(400), np.array([f"video {i // 8}" for i in range(400)], dtype=object)
+    codes, groups = made_codes(400), np.array([f"video {i // 8}" for i in range(400)], dtype=object)
     found = _select(
         codes,
         method=method,
@@ -376,7 +231,7 @@ def test_constraints_hold(method: str) -> None:
 
 
 def test_permuted_sounds_come_from_other_sources() -> None:
-    codes = _codes(400, share=0.9)
+    codes = made_codes(400, share=0.9)
     apart = _select(codes, groups=np.arange(400) // 4)
     assert not apart.report["notices"]
     crowded = _select(codes, groups=np.arange(400) < 300)
@@ -409,7 +264,7 @@ class _Progress:
 
 @pytest.mark.parametrize("settings", [{}, {"method": "random"}, {"controls": False}, {"budget": "0.2h"}])
 def test_progress_is_told(settings: dict[str, Any]) -> None:
-    progress, codes = _Progress(), _codes(2000)
+    progress, codes = _Progress(), made_codes(2000)
     found = _select(codes, progress=progress, durations_s=np.full(2000, 3.0), **settings)
     assert progress.done == 2000 and progress.looks > 0
     if settings.get("method") != "random":
@@ -420,11 +275,11 @@ def test_progress_is_told(settings: dict[str, Any]) -> None:
 
 def test_cancel_stops_a_run() -> None:
     with pytest.raises(Cancelled):
-        _select(_codes(5000), progress=_Progress(stop_after=1))
+        _select(made_codes(5000), progress=_Progress(stop_after=1))
 
 
 def test_objective_beyond_the_order_is_nan() -> None:
-    plan = _plan(_codes(20))
+    plan = made_plan(made_codes(20))
     found = objective_along(plan.rows, np.arange(5), np.array([2, 5, 6]), plan.layout, plan.weights)
     assert np.isfinite(found[:2]).all() and np.isnan(found[2])
 
@@ -437,7 +292,7 @@ def test_devices() -> None:
     else:
         assert choose_device("auto", "batch-greedy", 10**5) == ("cpu", "torch finds no CUDA device")
         with pytest.raises(SettingError, match="no CUDA device"):
-            _select(_codes(10), device="cuda")
+            _select(made_codes(10), device="cuda")
 
 
 _BAD_SETTINGS: list[tuple[dict[str, Any], str]] = [
@@ -475,7 +330,7 @@ _BAD_SETTINGS: list[tuple[dict[str, Any], str]] = [
 def test_bad_settings_are_refused_before_work(settings: dict[str, Any], says: str) -> None:
     progress = _Progress()
     with pytest.raises(SettingError, match=says):
-        _select(_codes(50), progress=progress, **settings)
+        _select(made_codes(50), progress=progress, **settings)
     assert progress.looks == 0
 
 
@@ -494,9 +349,9 @@ _BAD_INPUT: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("settings", "says"), _BAD_INPUT, ids=lambda value: str(value)[:40])
 def test_bad_input_is_named(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
-        _select(_codes(50), **settings)
+        _select(made_codes(50), **settings)
     with pytest.raises(InputError, match="1 audio and 3 visual"):
-        _select(_codes(50), ["audio", "visual", "visual", "visual"], pairing="diagonal")
+        _select(made_codes(50), ["audio", "visual", "visual", "visual"], pairing="diagonal")
 
 
 def test_every_pair_has_its_permuted_control() -> None:
@@ -521,11 +376,11 @@ def test_every_pair_has_its_permuted_control() -> None:
         (5, {}, "not a list"),
         (MODALITIES, {"groups": np.full(200, np.nan)}, "NaN"),
         (MODALITIES, {"weights": [1.0, 2.0, np.inf, 0.0]}, "4 numbers"),
-        (np.ma.masked_array(_codes(200), mask=True), {}, "masked"),
+        (np.ma.masked_array(made_codes(200), mask=True), {}, "masked"),
     ],
 )
 def test_odd_arguments_are_named(modalities: Any, settings: dict[str, Any], said: str) -> None:
-    codes = _codes(200)
+    codes = made_codes(200)
     if isinstance(modalities, np.ma.MaskedArray):
         codes, modalities = modalities, MODALITIES
     with pytest.raises(InputError, match=said):
@@ -533,6 +388,6 @@ def test_odd_arguments_are_named(modalities: Any, settings: dict[str, Any], said
 
 
 def test_large_weights_count_by_their_ratio() -> None:
-    codes = _codes(300)
+    codes = made_codes(300)
     large, small = (curation.select(codes, MODALITIES, budget=0.2, weights=[w] * 4) for w in (1e308, 1.0))
     assert large.order.tolist() == small.order.tolist() and large.objective == pytest.approx(small.objective)

@@ -22,7 +22,7 @@ def test_a_running_job_in_words() -> None:
         "rate_per_s": 84.2, "remaining_s": 200.0, "message": "decoding <b>.mp4",
     }  # fmt: skip
     line = overview.job_line(record, NOW)
-    assert line.progress == "features \\(4 of 7\\) · 734 of 1,204 clips · 84 clips/s · 3 min left"
+    assert line.progress == "features \\(4 of 8\\) · 734 of 1,204 clips · 84 clips/s · 3 min left"
     assert line.share == pytest.approx(734 / 1204)
     assert line.title == "Run &lt;all\\>" and line.message == "decoding <b>.mp4"
     assert not line.is_final

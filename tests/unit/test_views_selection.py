@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from curation.config import METHOD_NAMES
+from curation.selection import _CONSTRAINTS, CUDA_BATCH
+from curation.stages.select import STEPS_MIN
 from explorer.views import selection as view
 from explorer.views import words
 
@@ -95,3 +97,60 @@ def test_the_estimate_speaks_of_candidates_and_subset_or_not_at_all() -> None:
 
 def test_every_method_of_the_settings_is_explained() -> None:
     assert set(words.METHODS) == set(METHOD_NAMES)
+
+
+def test_a_prefix_is_a_run_of_its_own_only_where_nothing_depends_on_the_budget() -> None:
+    batches = {"method": "batch-greedy", "selection_size": 25, "report": {"is_prefix": True, "selection_size": 25}}
+    assert view.is_exact(batches, 250)
+    assert not view.is_exact(batches, 249)  # 24 at a time would be taken
+    assert view.is_exact({"method": "ratio", "report": {}}, 3)
+    assert not view.is_exact({"method": "concord", "report": {"is_prefix": False}}, 3)
+    bounded = {"method": "greedy", "report": {"is_prefix": True, "constraints": ["share_cap"]}}
+    assert not view.is_exact(bounded, 3)
+
+
+def test_the_time_of_a_run_is_that_of_the_fastest_of_its_method() -> None:
+    def run(method: str, took_s: float, rows: int = 1000, size: int = 200) -> dict:
+        report = {"timings_s": {"choose": took_s / 2, "curve": took_s / 2}, "n_rows": rows, "n_selected": size}
+        return {"method": method, "report": report}
+
+    past = {"a": run("concord", 60.0), "b": run("concord", 2.0), "c": run("greedy", 4.0), "d": {"method": "ratio"}}
+    assert view.expected_s(past, "concord", 5000, 1) == pytest.approx(10)
+    assert view.expected_s(past, "greedy", 1000, 100) == pytest.approx(2)
+    assert np.isnan(view.expected_s(past, "ratio", 1000, 100))
+
+
+@pytest.mark.parametrize(
+    ("device", "method", "batch", "expected"),
+    [
+        ("auto", "concord", 10**6, "CPU"), ("auto", "batch-greedy", 100, "CPU"), ("cpu", "batch-greedy", 10**6, "CPU"),
+        ("auto", "batch-greedy", 10**4, "GPU if there is one"), ("cuda", "batch-greedy", 100, "CUDA GPU"),
+    ],
+)  # fmt: skip
+def test_the_device_in_words(device: str, method: str, batch: int, expected: str) -> None:
+    assert view.device_words(device, method, batch) == expected
+
+
+def test_the_batch_for_a_gpu_is_the_engine_s() -> None:
+    assert view.GPU_BATCH == CUDA_BATCH
+    assert view.STEPS_MIN == STEPS_MIN
+    assert set(view.CONSTRAINTS) == set(_CONSTRAINTS)
+
+
+def test_what_a_report_says_in_words() -> None:
+    assert "12 % of the choice" in view.content_sentence({"content_moved": 0.12})
+    assert "moved nothing" in view.content_sentence({"content_moved": 0.0})
+    assert view.content_sentence({}) == "" == view.stability_sentence({}, 0.2)
+    stable = view.stability_sentence({"stability": 0.834, "replicates": [{}, {}]}, 0.25)
+    assert stable.startswith("Stability: 83 % of these clips") and "(2 runs)" in stable and "0.25" in stable
+    costs = view.cost_lines({"constraint_cost": {"exclude": -0.003, "max_per_group": 0.01}})
+    assert costs == [("most clips of one source", 0.01), ("clips that must be out", -0.003)]
+
+
+def test_clips_by_the_size_of_their_source() -> None:
+    labels, (before, after) = view.by_source_size(np.array([1, 1, 2, 4, 0]), np.array([0, 1, 1, 0, 0]))
+    assert labels == ["1", "2", "3–4"]
+    assert before.tolist() == [25, 25, 50] and after.tolist() == [100, 0, 0]
+    labels, (many, _) = view.by_source_size(np.array([65, 64]), np.array([1]))
+    assert labels[-2:] == ["33–64", "over 64"] and many[-1] == pytest.approx(100 * 65 / 129)
+    assert view.by_source_size(np.zeros(0, int), np.zeros(0, int))[0] == ["1"]

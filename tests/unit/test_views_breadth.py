@@ -1,0 +1,54 @@
+"""Precision against breadth, against hand-worked answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from explorer import charts
+from explorer.views import breadth
+from explorer.views.selection import precision
+
+
+def test_equal_clusters_count_each() -> None:
+    assert breadth.effective_clusters(np.array([0, 0, 1, 1, 2, 2, -1])) == pytest.approx(3)
+    assert breadth.effective_clusters(np.array([5, 5, 5])) == pytest.approx(1)
+    assert breadth.effective_clusters(np.array([-1])) == 0
+
+
+def test_breadth_is_relative_to_the_candidates() -> None:
+    labels = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    assert breadth.relative_breadth([labels], np.arange(8), [4.0]) == pytest.approx(100)
+    assert breadth.relative_breadth([labels], np.array([0, 1, 2, 3]), [4.0]) == pytest.approx(50)
+    one = np.zeros(8, int)
+    assert breadth.relative_breadth([labels, one], np.array([0, 1]), [4.0, 1.0]) == pytest.approx(50)  # sqrt(1/4 * 1)
+
+
+def test_points_say_how_they_are_known() -> None:
+    truth, known = np.array([True, True, False, False]), np.array([True, True, True, False])
+    found = precision(np.array([0, 1, 2, 3]), truth, known)
+    assert found is not None
+    point = breadth.known_point("a", 80.0, found)
+    assert point.right == pytest.approx(200 / 3) and point.low < point.right < point.high and point.how == "known"
+    guessed = breadth.estimated_point("b", 70.0, np.array([0.1, 0.3, np.nan]))
+    assert guessed is not None and guessed.right == pytest.approx(80) and guessed.how == "estimated"
+    assert breadth.estimated_point("c", 70.0, np.array([np.nan])) is None
+
+
+def test_the_figure_has_a_dot_a_run_and_names_random() -> None:
+    points = [breadth.Point("a", 80, 70, 60, 78, "known"), breadth.Point("<b>", 40, 90, 90, 90, "estimated")]
+    figure = charts.precision_breadth(points, shown="a", random=50.0)
+    assert [trace.marker.symbol for trace in figure.data] == ["circle-open", "circle"]
+    assert figure.data[1].error_y.array == (8.0,) and figure.data[0].error_y.array is None
+    assert [note.text for note in figure.layout.annotations] == ["random", "a", "&lt;b&gt;"]
+    assert "Known answers" in charts.precision_breadth([]).layout.annotations[0].text
+
+
+def test_names_that_would_cover_each_other_are_left_to_the_hover() -> None:
+    crowd = [breadth.Point(f"run number {i}", 90 + i / 10, 80 + i / 10, 80, 81, "known") for i in range(8)]
+    names = [note.text for note in charts.precision_breadth(crowd, shown="run number 5").layout.annotations]
+    assert names[0] == "run number 5" and len(names) < len(crowd)
+    apart = [breadth.Point(f"run {i}", 20 + 30 * i, 20 + 30 * i, 0, 0, "estimated") for i in range(3)]
+    assert len(charts.precision_breadth(apart).layout.annotations) == 3
+    best = charts.precision_breadth([breadth.Point("the best", 100, 100, 98, 100, "known")], shown="the best")
+    assert [note.text for note in best.layout.annotations] == ["the best"]
