@@ -57,9 +57,11 @@ class StageContext:
     progress: Progress
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
-    def sandbox(self, *, time_limit_s: float, memory_limit_mb: int) -> Sandbox:
-        """Decoding processes for this stage, closed when it ends. As many as `resources.workers` (0: one a core)."""
+    def sandbox(self, *, time_limit_s: float, memory_limit_mb: int, most_workers: int | None = None) -> Sandbox:
+        """Decoding processes for this stage, closed when it ends. As many as `resources.workers` (0: one a core), at
+        most `most_workers`."""
         workers = self.config.resources.workers or max(1, len(os.sched_getaffinity(0)))
+        workers = min(workers, most_workers or workers)
         return self._stack.enter_context(
             Sandbox(workers=workers, time_limit_s=time_limit_s, memory_limit_mb=memory_limit_mb)
         )

@@ -13,6 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.theme import Modality, category_colors, modality_ink, palette, scale_stops
+from explorer.views.breadth import Point
 
 MAX_POINTS = 5_000
 """More points than this belong on the map's raster, not into a figure."""
@@ -106,6 +107,90 @@ def mi_curve(
     figure.update_xaxes(title_text="clips selected", range=[0, reach], tickformat=",d")
     figure.update_yaxes(title_text="mutual information, nats", rangemode="tozero")
     return figure
+
+
+def precision_breadth(
+    points: Sequence[Point], *, shown: str = "", random: float | None = None, dark: bool = False, height: int = 320
+) -> go.Figure:
+    """A dot for each run: how many of its clips correspond (percent, with interval) against its breadth (percent).
+
+    shown: name of the run that the page shows; random: percent of all candidates that correspond, a dotted line.
+    Hollow dots are estimates from decoys, filled ones known answers.
+    """
+    if not points:
+        return empty("Known answers or a concord run put runs on this figure.", dark=dark, height=height)
+    colours = palette(dark)
+    figure = _figure(dark, height)
+    for point in sorted(points, key=lambda point: point.name == shown):  # the shown run lies on top
+        colour = colours.primary if point.name == shown else colours.muted
+        mark = {"color": colour, "size": 12, "symbol": "circle" if point.how == "known" else "circle-open"}
+        reach = None
+        if point.high > point.low:
+            below, above = point.right - point.low, point.high - point.right
+            reach = {"type": "data", "symmetric": False, "array": [above], "arrayminus": [below], "thickness": 1.25}
+        figure.add_scatter(
+            x=[point.breadth], y=[point.right], mode="markers", marker=mark, error_y=reach, showlegend=False,
+            hovertemplate=f"{short(point.name, 60)}<br>%{{y:.1f}} % correspond ({point.how})<br>"
+            "%{x:.0f} % of the candidates' effective clusters<extra></extra>",
+        )  # fmt: skip
+    if random is not None:
+        figure.add_hline(y=random, line={"color": colours.muted, "width": 1.5, "dash": "dot"})
+        figure.add_annotation(
+            x=0, xref="paper", y=random, text="random", showarrow=False, xanchor="left", yshift=9,
+            font={"color": colours.muted, "size": 12},
+        )  # fmt: skip
+    reach_x = 1.12 * max(100.0, *(point.breadth for point in points))
+    _name_points(figure, points, shown, reach_x, random, height, dark)
+    figure.update_xaxes(title_text="breadth, % of candidates'", range=[0, reach_x], ticksuffix=" %", nticks=6)
+    figure.update_yaxes(title_text="clips that correspond, %", range=[0, TOP_OF_SHARES], tickvals=[0, 25, 50, 75, 100])
+    return figure
+
+
+TOP_OF_SHARES = 114.0
+"""Percent: where an axis of shares ends, so that a name fits above a dot at 100."""
+
+
+def _name_points(
+    figure: go.Figure, points: Sequence[Point], shown: str, reach_x: float, random: float | None, height: int,
+    dark: bool,
+) -> None:  # fmt: skip
+    """Names beside their dots, the shown run's first; one that would cover a dot or a name is left to the hover."""
+    colours = palette(dark)
+    wide, high = 230.0, max(60.0, height - 96.0)  # the plot in pixels, in a narrow column
+    at = [(point.breadth / reach_x * wide, point.right / TOP_OF_SHARES * high) for point in points]
+    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in at]
+    for point, (x, _) in zip(points, at):
+        taken.append((x - 4, point.low / TOP_OF_SHARES * high, x + 4, point.high / TOP_OF_SHARES * high))
+    if random is not None:
+        level = random / TOP_OF_SHARES * high
+        taken += [(0.0, level, 48.0, level + 18), (0.0, level - 1, wide, level + 1)]
+    for i in sorted(range(len(points)), key=lambda i: points[i].name != shown):
+        text = points[i].name if len(points[i].name) <= 22 else points[i].name[:21] + "…"
+        width, (x, y) = 6.6 * len(text), at[i]
+        for anchor, shift_x, shift_y in _PLACES:
+            left = x + shift_x - {"left": 0.0, "center": width / 2, "right": width}[anchor]
+            box = (left, y + shift_y - 8, left + width, y + shift_y + 8)
+            if box[0] < 0 or box[2] > wide + 12 or box[1] < 0 or box[3] > high + 8:
+                continue
+            if not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                figure.add_annotation(
+                    x=points[i].breadth, y=points[i].right, text=short(text, 22), showarrow=False, xanchor=anchor,
+                    xshift=shift_x, yshift=shift_y,
+                    font={"color": colours.primary if points[i].name == shown else colours.muted, "size": 12},
+                )  # fmt: skip
+                break
+
+
+_PLACES = (
+    ("center", 0, 17), ("right", -12, 0), ("left", 12, 0), ("center", 0, -17),
+    ("right", 8, 17), ("left", -8, 17), ("right", 8, -17), ("left", -8, -17),
+)  # fmt: skip
+"""Where a name may stand beside its dot: anchor, pixels to the right, pixels up."""
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def bars(

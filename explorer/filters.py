@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from curation.errors import ConcordError
 from curation.workspace import Workspace
-from explorer import data, measures
+from explorer import data, measures, run_measures
 from explorer.choosers import choose, number, reseed, search, several
 from explorer.pair_panel import numbers_of
 from explorer.state import param, set_params, whole_number
@@ -16,10 +17,15 @@ from explorer.views import clips as views
 from explorer.views import words
 
 RESET = ("page", "clip")
-PARAMETERS = ("in_a", "k_a", "in_v", "k_v", "a", "v", "cell", "sel", "without", "text", "truth", "rows")
+PARAMETERS = ("in_a", "k_a", "in_v", "k_v", "a", "v", "cell", "sel", "without", "text", "truth", "rows", "lost")
 WORDS_OF = {
     "k_a": "sound clusters", "k_v": "picture clusters", "cell": "a cell", "sel": "selected or not",
     "without": "a selection", "text": "text", "truth": "known answers", "rows": "a mark on the map",
+    "lost": "a step of the funnel",
+}  # fmt: skip
+LOST_WORDS = {
+    "measured": "without a value in a layer", "healthy": "not healthy", "copies": "copies of another clip",
+    "scope": "not in scope",
 }  # fmt: skip
 MARKED_LIMIT = 5000
 _MARKED = "filters.marked"
@@ -39,6 +45,7 @@ def active(ws: Workspace, run: str | None) -> list[Filter]:
     found = {
         "k_a": _clusters(ws, "a", "sound"), "k_v": _clusters(ws, "v", "picture"), "cell": _cell(ws),
         "sel": _selected(ws, run), "without": _without(ws), "text": _text(ws), "truth": _truth(ws), "rows": _marked(ws),
+        "lost": _lost(ws),
     }  # fmt: skip
     gone = [name for name, item in found.items() if item is None and param(name)]
     set_params(**dict.fromkeys(gone))
@@ -117,6 +124,19 @@ def _marked(ws: Workspace) -> Filter | None:
     mask = np.zeros(data.n_clips(ws), bool)
     mask[marked[marked < len(mask)]] = True
     return Filter(f"{words.count(len(marked))} marked on the map", mask, ("rows",))
+
+
+def _lost(ws: Workspace) -> Filter | None:
+    """Clips that a step of the selection's funnel leaves out: `lost` names it, the others say how it stood."""
+    key = param("lost")
+    if key not in LOST_WORDS:
+        return None
+    off, layers = (tuple(filter(None, param(name)[:2000].split(","))) for name in ("off", "layers"))
+    try:
+        mask = run_measures.lost(ws, run_measures.Scope(param("scope")[:5000], off, layers), key)
+    except ConcordError:
+        return None
+    return None if mask is None else Filter(LOST_WORDS[key], mask, ("lost", "off", "layers", "scope"))
 
 
 def mark(ws: Workspace, rows: np.ndarray) -> None:

@@ -6,7 +6,9 @@ by all sessions: nobody may write into what it returns.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -14,6 +16,7 @@ import streamlit as st
 
 from curation.workspace import Workspace
 from explorer import data
+from explorer.views import breadth
 from explorer.views import clips as clip_views
 from explorer.views import clusters as cluster_views
 from explorer.views import contingency as tables
@@ -105,8 +108,71 @@ def examples(
 
 def truth(ws: Workspace) -> tuple[np.ndarray, np.ndarray] | None:
     """The column `truth_match` as (truth, known), bool (N,) each; None where there is none."""
-    values = data.column(ws, "truth_match")
+    return _truth(str(ws.path), ws.fingerprint("columns/truth_match") or "", ws.fingerprint("clips") or "")
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _truth(path: str, fingerprint: str, clips_fingerprint: str) -> tuple[np.ndarray, np.ndarray] | None:
+    values = data.column(Workspace.open(path), "truth_match")
     return None if values is None else run_views.truth_columns(values)
+
+
+def breadth_points(ws: Workspace, tops: Mapping[str, int]) -> list[breadth.Point]:
+    """Precision against breadth of the first picks of some runs (name -> how many): by known answers, or by the decoys
+    of the newest concord run.
+    """
+    found = data.selections(ws)
+    judge = next((name for name, info in found.items() if _is_judge(info)), "")
+    layers = tuple(data.clusterings(ws))
+    truth_print = ws.fingerprint("columns/truth_match") or ""
+    prints = (truth_print, ws.fingerprint("clips") or "", *_prints(ws, list(layers), judge))
+    points = [
+        _breadth_point(str(ws.path), run, top, judge, layers, (found[run]["fingerprint"], *prints))
+        for run, top in tops.items()
+    ]
+    return [point for point in points if point is not None]
+
+
+def _is_judge(info: dict[str, Any]) -> bool:
+    return not info["stale"] and "local_false_share" in info.get("score_columns", [])
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _breadth_point(
+    path: str, run: str, top: int, judge: str, layers: tuple[str, ...], prints: tuple[str, ...]
+) -> breadth.Point | None:
+    ws = Workspace.open(path)
+    rows = data.picks(ws, run)["row"].to_numpy()[:top]
+    whole = _effective_of_candidates(path, layers, _prints(ws, list(layers), None))
+    spread = breadth.relative_breadth([data.assignments(ws, name) for name in layers], rows, whole)
+    answer = truth(ws)
+    known = run_views.precision(rows, *answer) if answer is not None else None
+    if known is not None:
+        return breadth.known_point(run, spread, known)
+    if not judge:
+        return None
+    return breadth.estimated_point(run, spread, np.asarray(data.score_column(ws, judge, "local_false_share")[rows]))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _effective_of_candidates(path: str, layers: tuple[str, ...], prints: tuple[str, ...]) -> list[float]:
+    labels = [data.assignments(Workspace.open(path), name) for name in layers]
+    candidates = np.logical_and.reduce([values >= 0 for values in labels])
+    return [breadth.effective_clusters(np.asarray(values)[candidates]) for values in labels]
+
+
+def median_spread(ws: Workspace, run: str) -> float | None:
+    """Median over the chosen clips of how much their score varies over runs of k-means; None where it was not told."""
+    info = data.selections(ws)[run]
+    if info["stale"] or "spread" not in info.get("score_columns", []):
+        return None
+    return _median_spread(str(ws.path), run, _prints(ws, [], run))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _median_spread(path: str, run: str, prints: tuple[str, ...]) -> float:
+    ws = Workspace.open(path)
+    return float(np.nanmedian(data.score_column(ws, run, "spread")[data.picks(ws, run)["row"].to_numpy()]))
 
 
 def text_mask(ws: Workspace, text: str) -> np.ndarray:

@@ -32,6 +32,7 @@ PAGE_LIST = (
     PageInfo("contingency", "Contingency", ":material/grid_on:"),
     PageInfo("map", "Map", ":material/scatter_plot:"),
     PageInfo("clips", "Clips", ":material/movie:"),
+    PageInfo("evaluate", "Evaluate", ":material/fact_check:"),
     PageInfo("export", "Export", ":material/ios_share:"),
 )
 

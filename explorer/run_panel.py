@@ -9,12 +9,15 @@ import streamlit as st
 
 from curation import jobs
 from curation.workspace import Workspace
-from explorer import charts, data, figures, measures
+from explorer import before_after, charts, data, figures, measures
 from explorer.clip_panel import open_in_clips
+from explorer.layout import wrapped
+from explorer.run_settings import RUN_NOW
 from explorer.state import param, set_params, whole_number
 from explorer.views import selection as views
 from explorer.views import words
 
+RUNS_DRAWN = 8
 SELECTING = ("select", "run", "demo")
 """Commands that end in a selection."""
 
@@ -42,19 +45,45 @@ def _live(ws: Workspace, job_id: str) -> None:
     st.caption(f"{words.count(int(size[-1]))} picked · {words.nats(float(objective[-1]))} so far")
 
 
+@st.fragment
 def draw(ws: Workspace, run: str) -> None:
-    """One finished run."""
+    """One finished run. A fragment: sliding the budget draws nothing else of the page again."""
     info = data.selections(ws)[run]
     top = _top(info)
     st.subheader(words.literal(run), anchor=False)
     _stale_hint(ws, info)
     _numbers(ws, run, info, top)
-    _curve(ws, run, info, top)
-    _budget_slider(ws, info, top)
-    estimate = views.estimate_sentence(info.get("report", {}))
+    left, right = wrapped([3, 2], "run-figures")
+    with left:
+        _curve(ws, run, info, top)
+    with right:
+        _breadth(ws, run, info, top)
+    _budget_slider(info, top)
+    with st.container(gap=None):
+        _sentences(ws, run, info)
+    before_after.draw(ws, run, top)
+
+
+def _sentences(ws: Workspace, run: str, info: dict[str, Any]) -> None:
+    """What the report says in words: estimates, what moved the choice, how stable it is, what constraints cost."""
+    report = info.get("report", {})
+    estimate = views.estimate_sentence(report)
     if estimate:
         st.caption(f":material/query_stats: {estimate}", help=views.ESTIMATE_HELP)
-    for notice in info.get("report", {}).get("notices", []):
+    content = views.content_sentence(report)
+    if content:
+        st.caption(f":material/category: {content}")
+    stability = views.stability_sentence(report, measures.median_spread(ws, run))
+    if stability:
+        st.caption(f":material/repeat: {stability}")
+    costs = [f"{what} {words.signed(cost, 3)}" for what, cost in views.cost_lines(report)]
+    if costs:
+        st.caption(
+            f":material/rule: Mutual information without each constraint, nats: {' · '.join(costs)}",
+            help="How much more (or less) the same method reaches at the same size when this one constraint is left "
+            "out. Below zero: the constraint cost nothing, the search merely took another way.",
+        )  # fmt: skip
+    for notice in report.get("notices", []):
         st.caption(f":material/info: {words.literal(notice, 300)}")
 
 
@@ -62,7 +91,7 @@ def _top(info: dict[str, Any]) -> int:
     """How many of the picks are looked at: `n` in the address, else all."""
     size = int(info["clips"])
     wanted = whole_number(param("n"))
-    if wanted is None or not 1 <= wanted < size or info["method"] not in views.PREFIX_METHODS:
+    if wanted is None or not 1 <= wanted < size:
         set_params(n=None)
         return size
     return wanted
@@ -160,9 +189,26 @@ def _curve(ws: Workspace, run: str, info: dict[str, Any], top: int) -> None:
     )
 
 
-def _budget_slider(ws: Workspace, info: dict[str, Any], top: int) -> None:
+def _breadth(ws: Workspace, run: str, info: dict[str, Any], top: int) -> None:
+    """This run and the newest others of the same clips, by how many correspond and how many kinds they hold."""
+    runs = [name for name, other in data.selections(ws).items() if other["why"] != data.OTHER_CLIPS]
+    chosen = tuple(dict.fromkeys([*([run] if run in runs else []), *runs[:RUNS_DRAWN]]))
+    found = data.selections(ws)
+    points = measures.breadth_points(ws, {name: top if name == run else int(found[name]["clips"]) for name in chosen})
+    answer = measures.truth(ws)
+    random = 100 * float(answer[0][answer[1]].mean()) if answer is not None and answer[1].any() else None
+    if random is None:
+        estimates = [other.get("report", {}).get("corresponding_share") for other in (info, *found.values())]
+        random = next((100 * float(share) for share in estimates if share is not None), None)
+    figures.draw(charts.precision_breadth, points, shown=run, random=random, key="run.breadth")
+    if points and points[0].how == "estimated":
+        st.caption("Hollow: estimated from the decoys of the newest concord run.", help=views.ESTIMATE_HELP)
+
+
+def _budget_slider(info: dict[str, Any], top: int) -> None:
+    """The first picks of the run, at once; where they are no run of their own, a button makes it."""
     size = int(info["clips"])
-    if info["method"] not in views.PREFIX_METHODS or size < 2:
+    if size < 2:
         return
     st.session_state["run.top"] = top
 
@@ -170,20 +216,50 @@ def _budget_slider(ws: Workspace, info: dict[str, Any], top: int) -> None:
         chosen = int(st.session_state["run.top"])
         set_params(n=None if chosen == size else chosen)
 
-    st.slider(
-        "Smaller budget: the first picks of this run, clips", 1, size, key="run.top", on_change=keep,
-        help="The order of picking is kept: the first n picks are what the run would have chosen with n clips.",
+    exact = views.is_exact(info, top)
+    left, right = wrapped([4, 1.3], "run-budget", align="bottom")
+    left.slider(
+        "Budget, clips" if exact else "Top n of this run, clips",
+        1, size, key="run.top", on_change=keep,
+        help="The order of picking is kept: the first n picks are what the run would have chosen with n clips."
+        if exact else "The first n picks of this run are not what it would choose with a budget of n: Run at n does "
+        "that, with the settings at the left.",
     )  # fmt: skip
-    if top < size:
-        left, right = st.columns([3, 1], vertical_alignment="center")
-        left.caption("Other pages and the export show the whole run. Take this as the budget and run to change that.")
-        right.button("Take as budget", key="run.keep", icon=":material/check:", on_click=_take_budget, args=(top,))
+    if top == size:
+        return
+    if exact:
+        pressed = right.button(
+            "Take as budget", key="run.keep", icon=":material/check:", on_click=_take_budget, args=(top,),
+            width="stretch", help="Puts it into the settings at the left. Until a run is made of it, other pages and "
+            "the export show the whole run.",
+        )  # fmt: skip
+    else:
+        pressed = right.button(
+            f"Run at {top:,}", key="run.at", icon=":material/play_arrow:", on_click=_run_at, args=(info, top),
+            width="stretch", help="Runs this method with that budget and the other settings at the left.",
+        )  # fmt: skip
+    if pressed:
+        st.rerun()  # the settings are outside of this fragment
 
 
 def _take_budget(clips: int) -> None:
     """Put a number of clips into the settings at the left; [Run] makes it a run of its own."""
     st.session_state["set.unit"] = "clips"
     st.session_state["set.budget.clips"] = float(clips)
+
+
+def _run_at(info: dict[str, Any], clips: int) -> None:
+    """The same with the run's method, and [Run] pressed; it gets a name of its own, so this run stays."""
+    _take_budget(clips)
+    st.session_state["set.name"] = ""
+    if info["method"] in words.METHODS and info["method"] != "matched-random":
+        st.session_state["set.method"] = info["method"]
+    if info.get("pairing") in words.PAIRINGS:
+        st.session_state["set.pairing"] = info["pairing"]
+    breadth = info.get("options", {}).get("breadth")
+    if breadth in words.BREADTHS:
+        st.session_state["set.breadth"] = breadth
+    st.session_state[RUN_NOW] = True
 
 
 def draw_runs(ws: Workspace, run: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,33 +12,78 @@ import streamlit as st
 from curation.config import Config
 from curation.errors import ConcordError
 from curation.workspace import Workspace
-from explorer import data, jobs_panel, measures
+from explorer import constraint_editor, data, jobs_panel, measures, run_measures
 from explorer.state import set_params
+from explorer.views import overview, words
 from explorer.views import selection as views
-from explorer.views import words
 
 UNITS: dict[views.Unit, str] = {"share": "% of clips", "clips": "clips", "hours": "hours"}
+RUN_NOW = "run.now"
+"""Set in the session by another part of the page: the next run of it presses [Run]."""
+_COST_HELP = (
+    "From the fastest of the last runs of this method in this workspace, with its control on permuted sounds, scaled "
+    "by the number of candidates; starting the job takes a few seconds more."
+)
 
 
 @dataclass
 class Settings:
-    """What the widgets say: changed settings by key, and whether clusters must be made again."""
+    """What the widgets say: changed settings by key, and whether clusters must be made again.
+
+    `within`: the condition that clips in scope meet, SQL; `candidates`, `clips`: how many there are to choose from, and
+    how many the budget takes of them.
+    """
 
     changes: dict[str, Any] = field(default_factory=dict)
     recluster: bool = False
+    within: str = ""
+    candidates: int = 0
+    clips: int = 0
 
 
-def draw(ws: Workspace) -> None:
-    """All settings of a selection, and [Run]."""
+def draw(ws: Workspace) -> Settings:
+    """All settings of a selection, and [Run]; what they say."""
     config = ws.config
     wanted = Settings()
-    _budget(ws, config, wanted)
+    budget = st.container()  # drawn last: its words depend on the scope
     _method(config, wanted)
+    with st.expander("Constraints", icon=":material/rule:"):
+        wanted.within = constraint_editor.draw(ws, config, wanted.changes)
     with st.expander("Clusters", icon=":material/bubble_chart:"):
         layer_editor(ws, config, wanted, takes_part=True)
     with st.expander("Advanced", icon=":material/tune:"):
         _advanced(config, wanted)
+    wanted.candidates = _candidates(ws, wanted)
+    with budget:
+        _budget(ws, config, wanted)
+    st.caption(_cost_line(ws, wanted), help=_COST_HELP)
     run_button(ws, wanted, "Run", "select")
+    return wanted
+
+
+def _candidates(ws: Workspace, wanted: Settings) -> int:
+    """Clips that a run would choose from; all with clusters where the scope cannot be read."""
+    layers = tuple(filter(None, str(wanted.changes.get("select.layers", "")).split(",")))
+    try:
+        return run_measures.in_scope(ws, str(wanted.changes["select.where"]), layers)
+    except ConcordError:
+        return measures.candidates(ws)
+
+
+def _cost_line(ws: Workspace, wanted: Settings) -> str:
+    """Device and expected time, from what earlier runs took."""
+    method = str(wanted.changes["select.method"])
+    past = data.selections(ws)
+    device = views.device_words(
+        str(wanted.changes["resources.device"]), method, int(wanted.changes["select.batch_size"])
+    )
+    seconds = views.expected_s(past, method, wanted.candidates, wanted.clips)
+    if not math.isfinite(seconds):
+        return f":material/memory: {device} · no {method} run was timed here yet"
+    more = " and clusters before it" if wanted.recluster else ""
+    more += "; more for what each constraint costs" if wanted.changes["select.costs"] else ""
+    took = "under 1 s" if seconds < 1 else f"about {overview.duration(seconds)}"
+    return f":material/memory: {device} · {took} to choose{more}"
 
 
 def run_button(ws: Workspace, wanted: Settings, label: str, stage: str) -> None:
@@ -49,7 +95,7 @@ def run_button(ws: Workspace, wanted: Settings, label: str, stage: str) -> None:
     )  # fmt: skip
     if wanted.recluster and stage == "select":
         st.caption("Cluster counts changed: clusters are made again first. Earlier runs stay, marked as such.")
-    if not pressed:
+    if not (pressed or (stage == "select" and st.session_state.pop(RUN_NOW, False) and not busy)):
         return
     try:
         ws.configure(wanted.changes)
@@ -66,7 +112,7 @@ def run_button(ws: Workspace, wanted: Settings, label: str, stage: str) -> None:
 
 def _budget(ws: Workspace, config: Config, wanted: Settings) -> None:
     amount, unit = views.budget_parts(config.select.budget)
-    candidates, mean_h = measures.candidates(ws), measures.mean_hours(ws)
+    candidates, mean_h = wanted.candidates, measures.mean_hours(ws)
     left, right = st.columns([1, 1], vertical_alignment="bottom")
     with right:
         chosen: views.Unit = st.selectbox(
@@ -78,18 +124,18 @@ def _budget(ws: Workspace, config: Config, wanted: Settings) -> None:
     start[unit] = amount * 100 if unit == "share" else amount
     limits: dict[str, tuple[float, float, float, str]] = {
         "share": (0.1, 99.9, 5.0, "%.4g"),
-        "clips": (1.0, float(max(1, candidates)), 10.0, "%d"),
+        "clips": (1.0, float(max(1, candidates)), 10.0, "%.0f"),
         "hours": (0.001, max(0.002, candidates * mean_h), 0.1, "%.3g"),
     }
     low, high, step, form = limits[chosen]
     with left:
         value = st.number_input(
             "Budget", low, high, min(high, max(low, float(start[chosen]))), step, form, key=f"set.budget.{chosen}",
-            help="How much is selected of the candidates: the clips with a value in every clustering.",
+            help="How much is selected of the candidates: the clips in scope with a value in every clustering.",
         )  # fmt: skip
     chosen_amount = value / 100 if chosen == "share" else value
     wanted.changes["select.budget"] = views.budget_text(chosen_amount, chosen)
-    n = min(candidates, views.clips_of(chosen_amount, chosen, candidates, mean_h))
+    n = wanted.clips = min(candidates, views.clips_of(chosen_amount, chosen, candidates, mean_h))
     share = words.percent(n / candidates) if candidates else words.MISSING
     about = "about " if chosen == "hours" else ""
     of_all = f"{share} of {words.count(candidates, 'candidates')}"
@@ -103,29 +149,50 @@ def _method(config: Config, wanted: Settings) -> None:
         chosen = st.selectbox(label, names, names.index(now), key=f"set.{name}")
         st.caption(options[chosen])
         wanted.changes[f"select.{name}"] = chosen
+        if chosen == "concord":
+            _concord(config, wanted)
+
+
+def _concord(config: Config, wanted: Settings) -> None:
+    """From purest to broadest, and whether kinds of content may count."""
+    wanted.changes["select.breadth"] = st.select_slider(
+        "Purest to broadest", words.BREADTHS, min(words.BREADTHS, key=lambda value: abs(value - config.select.breadth)),
+        format_func=words.breadth, key="set.breadth",
+        help="Purest takes the best pairs, of whatever kind. Broadest takes as much mutual information as batch-greedy "
+        "among all candidates. Between them: the best, and others that are estimated to be about as good, spread "
+        "over kinds.",
+    )  # fmt: skip
+    graded = st.toggle(
+        "Kinds of content may count", config.select.content_prior == "graded", key="set.content_prior",
+        help="On: clips of kinds that are often mismatched (speech laid over pictures, say) count less, as far as the "
+        "data show it; how far that moved the choice is said beside the run. Off: only the pairing of sound and "
+        "picture counts.",
+    )  # fmt: skip
+    wanted.changes["select.content_prior"] = "graded" if graded else "off"
 
 
 def _advanced(config: Config, wanted: Settings) -> None:
     settings = config.select
     left, right = st.columns(2)
-    with left:
-        batch = st.number_input("Clips compared at a time", 1, 10_000_000, settings.batch_size, key="set.batch_size")
-        sources = st.number_input(
-            "Most clips of one source", 0, 10_000_000, settings.max_per_source, key="set.max_per_source",
-            help="0 = no limit",
-        )  # fmt: skip
-    with right:
-        taken = st.number_input("Taken of each batch", 1, 10_000_000, settings.selection_size, key="set.selection_size")
-        seed = st.number_input("Seed", 0, 2**53 - 1, min(settings.seed, 2**53 - 1), key="set.seed")
+    batch = left.number_input("Clips compared", 1, 10_000_000, settings.batch_size, key="set.batch_size")
+    taken = right.number_input("Taken of them", 1, 10_000_000, settings.selection_size, key="set.selection_size")
+    st.caption("A batch: so many clips are compared with what was taken before, and so many of them are taken.")
     names = list(words.REFILLS)
     refill = st.selectbox("Passed-over clips", names, names.index(settings.refill), key="set.refill")
     st.caption(words.REFILLS[refill])
+    left, right = st.columns(2)
+    devices = list(views.DEVICES)
+    device = left.selectbox(
+        "Device", devices, devices.index(config.resources.device), format_func=views.DEVICES.__getitem__,
+        key="set.device", help="Where batches are compared; never changes the result.",
+    )  # fmt: skip
+    seed = right.number_input("Seed", 0, 2**53 - 1, min(settings.seed, 2**53 - 1), key="set.seed")
     name = st.text_input(
         "Name of the run", settings.name, max_chars=60, key="set.name", placeholder="made from method and budget"
     )
     wanted.changes |= {
-        "select.batch_size": batch, "select.selection_size": taken, "select.max_per_source": sources,
-        "select.seed": seed, "select.refill": refill, "select.name": name.strip(),
+        "select.batch_size": batch, "select.selection_size": taken, "select.seed": seed,
+        "select.refill": refill, "select.name": name.strip(), "resources.device": device,
     }  # fmt: skip
 
 
@@ -147,6 +214,8 @@ def layer_editor(ws: Workspace, config: Config, wanted: Settings, *, takes_part:
     own = dict(item.split("=") for item in config.cluster.per_layer.split(",") if item)
     used = set(filter(None, config.select.layers.split(",")))
     names = list(dict.fromkeys([*layers, *made]))
+    if takes_part:
+        st.caption("More clusters tell finer kinds apart; a cell needs more than a clip by chance to say anything.")
     frame = pd.DataFrame(
         {
             "layer": names,

@@ -1,10 +1,10 @@
-"""Selection: settings at the left; the live curve, a run's numbers and the list of runs at the right."""
+"""Selection: settings at the left; the live curve, a run's numbers, the funnel and the list of runs at the right."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from explorer import run_panel, run_settings
+from explorer import funnel_panel, run_panel, run_settings
 from explorer.layout import split
 from explorer.state import current_selection, require_workspace
 
@@ -12,7 +12,7 @@ workspace = require_workspace("clusterings")
 st.title("Selection")
 settings, results = split([1, 2.4])
 with settings, st.container(border=True):
-    run_settings.draw(workspace)
+    wanted = run_settings.draw(workspace)
 with results:
     run = current_selection(workspace)
     if not run_panel.draw_live(workspace):
@@ -21,5 +21,6 @@ with results:
                 st.text("No subset was selected yet. Choose how much at the left, then Run: the curve appears here.")
         else:
             run_panel.draw(workspace, run)
+    funnel_panel.draw(workspace, run, wanted.within, wanted.changes, wanted.clips)
     if run is not None:
         run_panel.draw_runs(workspace, run)

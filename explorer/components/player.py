@@ -51,6 +51,7 @@ def player(
     title: str = "",
     has_previous: bool = True,
     has_next: bool = True,
+    starts: bool = False,
     height: int = 360,
     key: str,
     on_event: Callable[[PlayerEvent], None] | None = None,
@@ -61,7 +62,8 @@ def player(
     strip_url: an image as wide as the clip is long, its `bands` stacked from the top (shares sum to 1).
     duration_s: length in seconds, used until the browser knows better. preload: addresses of the next videos (at most
     `MAX_PRELOAD` are taken), fetched once the present one can play. height: of the picture, in pixels.
-    A new clip starts by itself only when the one before it was playing. on_event: called before the next run.
+    A new clip starts by itself only when the one before it was playing, or where `starts` is set. on_event: called
+    before the next run.
     """
 
     def receive() -> None:
@@ -79,6 +81,7 @@ def player(
             "title": title,
             "previous": has_previous,
             "next": has_next,
+            "starts": starts,
             "height": height,
         },
         on_step_change=receive,

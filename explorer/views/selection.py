@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,9 +11,29 @@ import pandas as pd
 
 from curation.kernels.contingency import contingency_table
 from curation.kernels.pairing import pair_indices
+from explorer.views import words
 
 PREFIX_METHODS = ("random", "batch-greedy", "greedy", "ratio")
-"""Methods whose first n picks are the run with budget n (with the same number of clips taken of each batch)."""
+"""Methods whose first n picks are the run with budget n, where nothing else depends on the budget."""
+SIZED_CONSTRAINTS = frozenset({"cluster_floor", "cluster_cap", "share_floor", "share_cap"})
+"""Constraints whose bounds may be shares of the budget."""
+STEPS_MIN = 10  # batch-greedy takes fewer clips of a batch rather than fill the budget in fewer batches
+
+CONSTRAINTS = {
+    "include": "clips that must be in",
+    "exclude": "clips that must be out",
+    "max_per_group": "most clips of one source",
+    "duplicate_groups": "one of each set of copies",
+    "cluster_floor": "least share of a cluster",
+    "cluster_cap": "most share of a cluster",
+    "share_floor": "least share of a column's value",
+    "share_cap": "most share of a column's value",
+}
+"""Words for the constraints of `report["constraint_cost"]`."""
+DEVICES = {"auto": "best there is", "cpu": "CPU", "cuda": "CUDA GPU"}
+GPU_BATCH = 10_000  # smaller batches leave a GPU waiting (curation.selection)
+RUNS_TIMED = 5
+SOURCE_SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 ESTIMATE_HELP = (
     "From decoys: every sound given to a picture of another source, scored in the same way. Good where single clips "
@@ -34,6 +55,98 @@ def estimate_sentence(report: dict[str, Any]) -> str:
         f"Estimated from decoys: {share:.0f} % ({low:.0f}–{high:.0f}) of the candidates correspond; "
         f"about {wrong:.0f} % of this subset does not."
     )
+
+
+def is_exact(info: Mapping[str, Any], n: int) -> bool:
+    """True where the first `n` picks of a run are what it would have chosen with a budget of `n` clips."""
+    report = info.get("report", {})
+    if not report.get("is_prefix", info.get("method") in PREFIX_METHODS):
+        return False
+    if SIZED_CONSTRAINTS & set(report.get("constraints", ())):
+        return False
+    taken, asked = report.get("selection_size"), info.get("selection_size")
+    if info.get("method") != "batch-greedy" or taken is None or asked is None:
+        return True
+    return min(int(asked), max(1, n // STEPS_MIN)) == int(taken)
+
+
+def content_sentence(report: Mapping[str, Any]) -> str:
+    """What letting kinds of content count did to the choice; empty where no method said so."""
+    moved = report.get("content_moved")
+    if moved is None:
+        return ""
+    if not moved:
+        return "The content prior moved nothing: the data show no kind of content that corresponds less."
+    return (
+        f"The content prior moved {words.percent(float(moved))} of the choice: so many of its best clips would not be "
+        "among the best by their pairs alone."
+    )
+
+
+def stability_sentence(report: Mapping[str, Any], spread: float | None = None) -> str:
+    """How much of the choice other runs of k-means make too; `spread`: median deviation of the score over them."""
+    stable = report.get("stability")
+    if stable is None:
+        return ""
+    runs = len(report.get("replicates", ()))
+    among = f" ({runs} runs)" if runs else ""
+    share = words.percent(float(stable))
+    text = f"Stability: {share} of these clips are also chosen by at least 4 in 5 single runs of k-means{among}."
+    if spread is not None and np.isfinite(spread):
+        text += f" Their scores vary by {words.number(spread)} (median deviation over the runs)."
+    return text
+
+
+def cost_lines(report: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """What each constraint costs in mutual information, nats, dearest first; empty where that was not asked."""
+    costs = report.get("constraint_cost") or {}
+    return sorted(((CONSTRAINTS.get(name, name), float(cost)) for name, cost in costs.items()), key=lambda x: -x[1])
+
+
+def expected_s(past: Mapping[str, Mapping[str, Any]], method: str, candidates: int, budget: int) -> float:
+    """Seconds that a run will take, by the fastest of the newest runs of its method; NaN without one.
+
+    `past`: facts of runs, newest first. Work grows with the candidates; for greedy also with the budget. The fastest,
+    because the first run of an installation also waits for its kernels to be compiled.
+    """
+    found: list[float] = []
+    for info in past.values():
+        report = info.get("report", {})
+        took_s = sum(float(value) for value in (report.get("timings_s") or {}).values())
+        rows, size = int(report.get("n_rows") or 0), int(report.get("n_selected") or 0)
+        if info.get("method") == method and took_s > 0 and rows and size and len(found) < RUNS_TIMED:
+            found.append(took_s * candidates / rows * (budget / size if method == "greedy" else 1))
+    return min(found, default=float("nan"))
+
+
+def device_words(device: str, method: str, batch_size: int) -> str:
+    """Where a run will choose, as far as that is known before it starts."""
+    if device == "cpu" or method != "batch-greedy" or (device == "auto" and batch_size < GPU_BATCH):
+        return "CPU"
+    return "CUDA GPU" if device == "cuda" else "GPU if there is one"
+
+
+def by_source_size(before: np.ndarray, after: np.ndarray) -> tuple[list[str], list[np.ndarray]]:
+    """Share of clips (percent) by how many clips of their source there are; `before`, `after`: clips of each source.
+
+    The labels name the sizes ("1", "2", "3–4", ...); those that neither has at the end are left out.
+    """
+    edges = np.array([*SOURCE_SIZES, np.inf])
+    largest = max(int(before.max(initial=1)), int(after.max(initial=1)))
+    bins = min(len(SOURCE_SIZES), int(np.searchsorted(edges, largest))) + 1
+    labels = []
+    for i in range(bins):
+        low = 1 if i == 0 else SOURCE_SIZES[i - 1] + 1
+        if i == len(SOURCE_SIZES):
+            labels.append(f"over {SOURCE_SIZES[-1]}")
+        else:
+            labels.append(f"{low}" if low == SOURCE_SIZES[i] else f"{low}–{SOURCE_SIZES[i]}")
+    shares = []
+    for counts in (before, after):
+        held = counts[counts > 0]
+        clips = np.bincount(np.searchsorted(edges, held), weights=held, minlength=bins)[:bins]
+        shares.append(100 * clips / max(1, held.sum()))
+    return labels, shares
 
 
 def budget_text(amount: float, unit: Unit) -> str:

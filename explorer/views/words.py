@@ -20,6 +20,8 @@ METHODS = {
     "pca-l2": "Baseline without clusters: L2 distance of sound and picture features.",
     "contrastive": "Baseline without clusters: a small model learns which sounds go with which pictures.",
 }
+BREADTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_BREADTHS = {0.0: "purest", 0.5: "balanced", 1.0: "broadest"}
 PAIRINGS = {
     "bipartite": "Every sound layer with every picture layer.",
     "diagonal": "Same depth only: first sound layer with first picture layer, and so on.",
@@ -59,6 +61,11 @@ SORTS = {
 }
 EXAMPLES = {"typical": "typical", "far": "far from centre", "random": "random"}
 MISSING = "–"
+
+
+def breadth(value: float) -> str:
+    """A place between purest (0) and broadest (1), as a word where there is one."""
+    return _BREADTHS.get(value, "purer" if value < 0.5 else "broader")
 
 
 def count(n: int | float, noun: str = "clips") -> str:

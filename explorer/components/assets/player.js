@@ -196,7 +196,7 @@ class Player {
 
   open(url) {
     // A clip starts by itself only in the middle of listening: the last one played and the person went on.
-    const goOn = this.url !== undefined && this.wasPlaying;
+    const goOn = this.data.starts || (this.url !== undefined && this.wasPlaying);
     this.wasPlaying = false;
     this.url = url;
     this.revealed = false;
