@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from curation.kernels import batch_greedy as kernel
 from curation.kernels import pool as pools
 from curation.kernels.compiled import compiled
-from curation.kernels.contingency import Rows, make_layout
+from curation.kernels.contingency import Rows, column_range, make_layout
 from curation.kernels.draws import GOLDEN_INT, hashed, mix_int, stream_key
 from curation.kernels.greedy_plan import Plan
 from curation.kernels.pairing import pair_indices
@@ -73,7 +73,9 @@ def made_codes(n: int, clusters: int, seed: int, folder: str) -> np.ndarray:
         mapped[low : low + len(part)] = part
     mapped.flush()
     del mapped
-    return np.load(path, mmap_mode="r")
+    mapped = np.load(path, mmap_mode="r")
+    column_range(mapped)  # the pass that `select` makes to check its input; it maps the pages in
+    return mapped
 
 
 def made_plan(case: dict[str, Any], seed: int, folder: str, n: int | None = None) -> Plan:
@@ -319,7 +321,7 @@ def line(case: dict[str, Any], row: dict[str, Any]) -> str:
              case["pairs"], f"{case['batch']} / {case['take']}", row.get("threads", 1), f"{middle:.4g}",
              f"{min(seconds):.4g} to {max(seconds):.4g}", _middle(row, "cpu"), rate, ratio, cpu_ratio,
              ahead_ratio, f"{row['peak_gib']:.2f}",
-             f"{row.get('times_codes', float('nan')):.2f}"]  # fmt: skip
+             f"{row['times_codes']:.2f}" if row.get("codes_gib", 0) > 0.08 else ""]  # fmt: skip
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
@@ -384,7 +386,7 @@ def heading(given: argparse.Namespace) -> list[str]:
         "(where other work runs, this one counts), and by processor time to a floor that also fetches the rows of the "
         "next batch early, as runs over more than 16 MiB of assignments do. Peak: resident memory of the process, "
         "Python and compiled code in it; growth: what the run added to it, over the size of the assignments, which "
-        "are in it.",
+        "are in it (only where these are large).",
         "",
         "| method | clips | centroids | pairs | b / s | threads | time | range | processor | rate | ratio, clock | "
         "ratio, processor | ratio, early rows | peak GiB | growth |",

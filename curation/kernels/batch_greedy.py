@@ -190,7 +190,10 @@ def _count_pairs(
             at = cells[k]
             count = counts[at] + 1
             counts[at] = count
-            values[at] = g[uint64(count)]
+            prefetch(g, uint64(count))  # type: ignore[call-arg]
+        for k in range(end):
+            at = cells[k]
+            values[at] = g[uint64(counts[at])]
         return
     for p in range(low, high):
         scale = tables.scale[p]

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from curation.kernels.chunks import over_chunks
 from curation.kernels.compiled import compiled
 from curation.kernels.contingency import Layout, Rows, add_counts, empty_counts
 
@@ -39,9 +40,11 @@ def fixed_gain_table(n_max: int, bits: int) -> np.ndarray:
     not the draw decides ties. So up to t = 1024 logarithms are rounded at the primes only and added up from there.
     """
     table = np.empty(n_max + 1, np.int64)
-    for low in range(0, n_max + 1, _GAIN_CHUNK):
-        high = min(n_max + 1, low + _GAIN_CHUNK)
+
+    def fill(worker: int, low: int, high: int) -> None:
         table[low:high] = np.rint(_gains(low, high) * 2.0**bits)
+
+    over_chunks(n_max + 1, fill, size=_GAIN_CHUNK)
     small = _small_gains(bits)[: n_max + 1]
     table[: len(small)] = small
     return table

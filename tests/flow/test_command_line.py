@@ -67,7 +67,7 @@ def test_run_says_what_it_did_and_status_knows(done: Path) -> None:
 
 def test_a_second_run_repeats_nothing(done: Path) -> None:
     out = curation("run", done).stdout
-    assert out.count("already done") == 7
+    assert out.count("already done") == 8
 
 
 def test_export_is_the_references_list(done: Path, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_export_is_the_references_list(done: Path, tmp_path: Path) -> None:
 def test_stage_by_stage_gives_the_same_as_run(done: Path, media: Path, tmp_path: Path) -> None:
     workspace = tmp_path / "alone"
     curation("init", workspace, "--media", media)
-    for command in ("scan", "filter", "segment", "features"):
+    for command in ("scan", "filter", "segment", "features", "health"):
         curation(command, workspace)
     curation("cluster", workspace, "--set", "cluster.n_clusters=3")
     curation("select", workspace, "--set", "select.budget=0.4")
