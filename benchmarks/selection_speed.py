@@ -187,6 +187,7 @@ def batch_greedy_case(case: dict[str, Any], folder: str) -> dict[str, Any]:
         row["scored"], row["threads"] = engine.n_scored, engine._team.workers
         row["codes_gib"] = plan.rows.codes.nbytes / 2**30
         row["times_codes"] = (row["peak_gib"] - before) / row["codes_gib"]
+        del plan, engine  # else the next seed's would lie beside them
     return row
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation import sourcespec
-from curation.atomic import read_json, replacing, write_json
+from curation.atomic import PARTIAL_SUFFIX, read_json, replacing, write_json
 from curation.config import Config
 from curation.errors import InputError, MissingArtefactError, SettingError, WorkspaceError
 from curation.locks import writer_lock
@@ -273,12 +273,14 @@ class Workspace:
         path = self.artefact_path(key)
         with replacing(path) as temporary:
             pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", row_group_size=65536)
+        _sweep(path.parent.glob(f".{glob_escape(path.name)}.*{PARTIAL_SUFFIX}"))
         self._note(key, fingerprint, info or {})
         self.drop_parts(key)
 
     def commit_folder(self, key: str, folder: Path, fingerprint: str, info: Mapping[str, Any] | None = None) -> None:
         """Put a gathered folder in place of the old artefact: marker written last, then renamed whole."""
         info = dict(info or {})
+        _sweep(folder.rglob(f".*{PARTIAL_SUFFIX}"))
         write_json(folder / MARKER, {"key": key, "fingerprint": fingerprint, "info": info, "made": time.time()})
         path = self.artefact_path(key)
         old = path.parent / f".{path.name}.old"
@@ -416,6 +418,12 @@ class Workspace:
             shutil.rmtree(old, ignore_errors=True)
         else:
             old.rename(path)
+
+
+def _sweep(half_written: Iterable[Path]) -> None:
+    """Remove what a killed writer of this artefact left; its only writer is the one who calls."""
+    for file in half_written:
+        file.unlink(missing_ok=True)
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:

@@ -89,6 +89,18 @@ def test_a_kill_in_the_middle_of_a_replacement_keeps_the_old_one(tmp_path: Path)
     assert workspace.fingerprint("clusterings/sound.mfcc") == "c"
 
 
+def test_what_a_killed_writer_left_is_not_in_what_is_put_in_place(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "ws")
+    folder = workspace.partial_folder("features/sound", "f")
+    write_array(folder / "logmel/part-000000.npy", np.zeros(3))
+    (folder / "logmel/.part-000000.npy.77-abcd.partial").write_bytes(b"half")
+    (workspace.path / ".clips.parquet.77-abcd.partial").write_bytes(b"half")
+    workspace.commit_folder("features/sound", folder, "f")
+    workspace.commit_table("clips", pa.table({"row": [0]}), "c")
+    assert workspace.artefact_path("features/sound").is_dir()
+    assert not list(workspace.path.rglob("*.partial"))
+
+
 def test_replacing_keeps_exactly_one(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ws", upto="cluster")
     folder = workspace.partial_folder("clusterings/sound.mfcc", "new")
