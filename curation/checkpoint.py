@@ -30,7 +30,7 @@ class Checkpoint:
         try:
             with np.load(self.path, allow_pickle=False) as found:
                 arrays = {name: found[name] for name in found.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
             return None
         return arrays if str(arrays.pop(_IDENTITY, "")) == self._identity else None
 
