@@ -396,6 +396,14 @@ def _spread_out(
     return order, gain, int(inside.sum())
 
 
+def _false_share_range(columns: dict[str, np.ndarray], scores: np.ndarray, order: np.ndarray) -> dict[str, float]:
+    """Interval of the false share of the chosen clips: that of all clips at least as good as the worst of them."""
+    if not len(order):
+        return {}
+    worst = order[np.nanargmin(scores[order])]
+    return {f"false_share_{end}": float(columns[f"false_share_{end}"][worst]) for end in ("low", "high")}
+
+
 def _report(models: list[_Model], fold: np.ndarray, order: np.ndarray, pool: int, columns: dict[str, np.ndarray],
             scores: np.ndarray) -> dict[str, Any]:  # fmt: skip
     """Shares with their interval, what the content prior moved, what was fitted."""
@@ -413,6 +421,7 @@ def _report(models: list[_Model], fold: np.ndarray, order: np.ndarray, pool: int
         "score_is_probability": all(m.reliability.is_probability for m in models),
         "score_is_no_probability_because": next((m.reliability.reason for m in models if m.reliability.reason), ""),
         "false_share": float(columns["local_false_share"][order].mean()) if len(order) else 0.0,
+        **_false_share_range(columns, scores, order),
         "pool": pool,
         "content_moved": moved,
         "folds": int(fold.max()) + 1,

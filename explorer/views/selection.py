@@ -41,6 +41,7 @@ ESTIMATE_HELP = (
     "is no probability of a single clip. An audit by ear is the judge."
 )
 
+DOUBT = 0.05  # a smaller gap between the two kinds of decoys is within their noise
 DENSE_CELLS = 4_000_000
 Unit = Literal["share", "clips", "hours"]
 
@@ -50,11 +51,17 @@ def estimate_sentence(report: dict[str, Any]) -> str:
     if report.get("corresponding_share") is None:
         return ""
     share, low, high = (100 * float(report[f"corresponding_share{end}"]) for end in ("", "_low", "_high"))
-    wrong = 100 * float(report["false_share"])
-    return (
+    wrong = f"about {100 * float(report['false_share']):.0f} %"
+    if report.get("false_share_low") is not None:
+        ends = [100 * float(report[f"false_share_{end}"]) for end in ("low", "high")]
+        wrong += f" ({min(ends[0], 100 * report['false_share']):.0f}–{max(ends[1], 100 * report['false_share']):.0f})"
+    said = (
         f"Estimated from decoys: {share:.0f} % ({low:.0f}–{high:.0f}) of the candidates correspond; "
-        f"about {wrong:.0f} % of this subset does not."
+        f"{wrong} of this subset does not."
     )
+    if float(report.get("corresponding_share_doubt", 0.0)) > DOUBT:
+        said += " Whole kinds may be mismatched, which these data cannot tell: read the ranges, not the numbers."
+    return said
 
 
 def is_exact(info: Mapping[str, Any], n: int) -> bool:

@@ -93,6 +93,9 @@ def test_the_estimate_speaks_of_candidates_and_subset_or_not_at_all() -> None:
         "Estimated from decoys: 58 % (52–63) of the candidates correspond; about 9 % of this subset does not."
     )
     assert view.estimate_sentence({"objective": 1.0}) == ""
+    ranged = report | {"false_share_low": 0.04, "false_share_high": 0.2, "corresponding_share_doubt": 0.01}
+    assert view.estimate_sentence(ranged).endswith("; about 9 % (4–20) of this subset does not.")
+    assert "read the ranges" in view.estimate_sentence(ranged | {"corresponding_share_doubt": 0.3})
 
 
 def test_every_method_of_the_settings_is_explained() -> None:
