@@ -61,7 +61,7 @@ def draw(ws: Workspace, run: str) -> None:
 def _start(ws: Workspace, run: str) -> None:
     candidates = int(data.selections(ws)[run].get("candidates", data.n_clips(ws)))
     with st.container(border=True):
-        button, settings = st.columns([2, 3], gap="large", vertical_alignment="center")
+        button, settings = st.columns(2, gap="large", vertical_alignment="top")
         with settings, st.expander("What is drawn", icon=":material/tune:"):
             chosen = _settings(ws, run, candidates)
         with button:

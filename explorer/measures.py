@@ -134,7 +134,7 @@ def breadth_points(ws: Workspace, tops: Mapping[str, int]) -> list[breadth.Point
 
 
 def _is_judge(info: dict[str, Any]) -> bool:
-    return not info["stale"] and "local_false_share" in info.get("score_columns", [])
+    return not info["stale"] and {"local_false_share", "false_share_low"} <= set(info.get("score_columns", []))
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
@@ -151,7 +151,8 @@ def _breadth_point(
         return breadth.known_point(run, spread, known)
     if not judge:
         return None
-    return breadth.estimated_point(run, spread, np.asarray(data.score_column(ws, judge, "local_false_share")[rows]))
+    columns = ("local_false_share", "false_share_low", "false_share_high")
+    return breadth.estimated_point(run, spread, *(np.asarray(data.score_column(ws, judge, c)[rows]) for c in columns))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -51,10 +51,18 @@ def known_point(name: str, breadth: float, found: Precision) -> Point:
     return Point(name, breadth, 100 * found.share, 100 * found.low, 100 * found.high, "known")
 
 
-def estimated_point(name: str, breadth: float, local_false: np.ndarray) -> Point | None:
-    """A run judged by decoys: `local_false` float (s,), the estimated false share at each chosen clip's score."""
-    values = local_false[np.isfinite(local_false)]
-    if not len(values):
+def estimated_point(
+    name: str, breadth: float, local_false: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> Point | None:
+    """A run judged by decoys: `local_false` float (s,), the estimated false share at each chosen clip's score.
+
+    `low`, `high` float (s,): the interval of the false share of all clips at least as good as this one. The point's
+    interval is the mean of them, widened to hold each clip's own value: rather too wide than too narrow.
+    """
+    known = np.isfinite(local_false)
+    if not known.any():
         return None
-    right = 100 * (1 - float(values.mean()))
-    return Point(name, breadth, right, right, right, "estimated")
+    wrong = float(local_false[known].mean())
+    least = float(np.fmin(low, local_false)[known].mean())
+    most = float(np.fmax(high, local_false)[known].mean())
+    return Point(name, breadth, 100 * (1 - wrong), 100 * (1 - most), 100 * (1 - least), "estimated")

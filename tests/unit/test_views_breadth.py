@@ -30,9 +30,12 @@ def test_points_say_how_they_are_known() -> None:
     assert found is not None
     point = breadth.known_point("a", 80.0, found)
     assert point.right == pytest.approx(200 / 3) and point.low < point.right < point.high and point.how == "known"
-    guessed = breadth.estimated_point("b", 70.0, np.array([0.1, 0.3, np.nan]))
+    nothing = np.array([np.nan])
+    low, high = np.array([0.0, 0.4, np.nan]), np.array([0.2, 0.6, np.nan])
+    guessed = breadth.estimated_point("b", 70.0, np.array([0.1, 0.3, np.nan]), low, high)
     assert guessed is not None and guessed.right == pytest.approx(80) and guessed.how == "estimated"
-    assert breadth.estimated_point("c", 70.0, np.array([np.nan])) is None
+    assert (guessed.low, guessed.high) == pytest.approx((60, 85))  # 1 - mean(0.2, 0.6), 1 - mean(0, 0.3)
+    assert breadth.estimated_point("c", 70.0, nothing, nothing, nothing) is None
 
 
 def test_the_figure_has_a_dot_a_run_and_names_random() -> None:
