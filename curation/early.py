@@ -6,7 +6,6 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -68,26 +67,26 @@ class EarlyFeatures:
 
 
 class EarlyIndex:
-    """Which clips are in which part; 16 bytes a clip in memory, and one part at a time."""
+    """Which clips are in which part; 16 bytes a clip in memory, and one extractor's arrays of one part at a time."""
 
     def __init__(self, files: Sequence[Path], keys: Sequence[np.ndarray]) -> None:
         self._files = list(files)
         self._keys = np.concatenate([np.zeros(0, np.uint64), *keys])
         self._order = np.argsort(self._keys, kind="stable")
         self._starts = np.cumsum([0, *map(len, keys)])
-        self._read = lru_cache(maxsize=2)(_read)
 
     def fill(
         self, name: str, mark: str, wanted: np.ndarray, layers: Mapping[str, np.ndarray], valid: np.ndarray
     ) -> np.ndarray:
         """Fill rows of `layers` (layer name -> (n, dim)) and `valid` bool (n,) of one extractor, for the clips whose
         keys are `wanted` where they were made with `mark`; bool (n,) says which rows."""
+        names = (f"made_with/{name}", f"valid/{name}", *(f"{name}/{layer}" for layer in layers))
         rows = matched(self._keys, wanted, self._order)
         known = np.zeros(len(wanted), bool)
         owners = np.searchsorted(self._starts, rows, side="right") - 1
         for owner in np.unique(owners[rows >= 0]).tolist():
-            part = self._read(self._files[owner], None)
-            if part is None or str(part.get(f"made_with/{name}", "")) != mark:
+            part = _read(self._files[owner], names)
+            if part is None or str(part[f"made_with/{name}"]) != mark:
                 continue
             at = np.flatnonzero((owners == owner) & (rows >= 0))
             inside = rows[at] - self._starts[owner]
@@ -98,10 +97,10 @@ class EarlyIndex:
         return known
 
 
-def _read(file: Path, names: tuple[str, ...] | None) -> dict[str, np.ndarray] | None:
-    """The named arrays of a part, or all of them."""
+def _read(file: Path, names: tuple[str, ...]) -> dict[str, np.ndarray] | None:
+    """The named arrays of a part; None where one is not there or cannot be read."""
     try:
         with np.load(file, allow_pickle=False) as found:
-            return {name: found[name] for name in names or found.files}
+            return {name: found[name] for name in names}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None

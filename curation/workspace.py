@@ -349,6 +349,9 @@ class Workspace:
             connection.execute(f"SET allowed_paths = [{allowed}]")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
+            # What may be read could be written too, and a condition could close its bracket and go on.
+            if [statement.type for statement in connection.extract_statements(sql)] != [duckdb.StatementType.SELECT]:
+                raise InputError("The query is not a single SELECT.", hint="Give one condition, without a semicolon.")
             return connection.sql(sql, params=list(parameters)).to_arrow_table()
         except duckdb.Error as error:
             raise InputError(f"The query failed: {error}", hint="Check the names of columns and the quotes.") from error

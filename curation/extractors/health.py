@@ -58,4 +58,4 @@ class PictureHealthExtractor(ClipExtractor):
 
     def clip_features(self, clip: DecodedClip) -> dict[str, np.ndarray]:
         """Layer name -> float32 (dim,) of one clip with at least one frame."""
-        return {"motion": motion(clip.frames, clip.frame_times_s, clip.frame_rate_hz)}
+        return {"motion": motion(clip.luma, clip.block_means, clip.frame_times_s, clip.frame_rate_hz)}

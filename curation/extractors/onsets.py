@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from curation.extractors.base import ClipExtractor, InputSpec, Layer
-from curation.extractors.picture_motion import block_means, luma
 
 if TYPE_CHECKING:
     from curation.media.decode import DecodedClip
@@ -63,15 +62,14 @@ def _band_levels(frames: np.ndarray, size: int, rate_hz: int) -> np.ndarray:
     return np.log(np.maximum(bands, max(loud * 10 ** (-FLOOR_DB / 10), 10 ** (FLOOR_DBFS / 10) / bands.shape[1])))
 
 
-def motion_onsets(
-    frames: np.ndarray, times_s: np.ndarray, rate_hz: float, stops: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """float32 (T - 1,) onsets between neighbouring frames, and their grid; frames uint8 (T, H, W, 3).
+def motion_onsets(means: np.ndarray, times_s: np.ndarray, rate_hz: float, stops: bool) -> tuple[np.ndarray, np.ndarray]:
+    """float32 (T - 1,) onsets between neighbouring frames, and their grid.
+
+    means: float32 (T, rows, columns), `block_means` of the luma. times_s: float64 (T,), seconds.
 
     An onset is more motion than around it: a flash, a blow, a fast turn. With `stops` also motion that breaks off,
     which only frames much closer than 1/8 s show in time.
     """
-    means = block_means(luma(frames))
     change = np.maximum(np.abs(np.diff(means, axis=0)) - STILL_LUMA, 0.0).mean(axis=(1, 2))
     first_s = float(times_s[0]) + 0.5 / rate_hz
     grid = np.array([first_s, 1.0 / rate_hz, change.size])
@@ -85,7 +83,11 @@ def motion_onsets(
     return onset.astype(np.float32), grid
 
 
-def _layers(curve: np.ndarray, grid: np.ndarray, bins: int) -> dict[str, np.ndarray]:
+def _layers(bins: int) -> tuple[Layer, ...]:
+    return Layer("curve", bins, "uint8"), Layer("grid", len(GRID_NAMES), "float32")
+
+
+def _vectors(curve: np.ndarray, grid: np.ndarray, bins: int) -> dict[str, np.ndarray]:
     scaled = np.zeros(bins, np.uint8)
     top = float(curve.max(initial=0.0))
     if top > 0:
@@ -100,10 +102,7 @@ class SoundOnsetsExtractor(ClipExtractor):
     version: ClassVar[int] = 1
     modality = "audio"
     kind = "measures"
-    layers: ClassVar[tuple[Layer, ...]] = (
-        Layer("curve", SOUND_BINS, "uint8"),
-        Layer("grid", len(GRID_NAMES), "float32"),
-    )
+    layers: ClassVar[tuple[Layer, ...]] = _layers(SOUND_BINS)
     input: ClassVar[InputSpec] = InputSpec(sample_rate_hz=16_000)
     descriptions: ClassVar[Mapping[str, str]] = {
         "curve": "How much louder it becomes, 32 times a second.",
@@ -113,20 +112,18 @@ class SoundOnsetsExtractor(ClipExtractor):
     def clip_features(self, clip: DecodedClip) -> dict[str, np.ndarray]:
         """Layer name -> (dim,) of one clip with at least one sample; what is not finite counts as silence."""
         samples = np.clip(np.nan_to_num(clip.audio, posinf=0.0, neginf=0.0), -1.0, 1.0)
-        return _layers(*sound_onsets(samples, clip.sample_rate_hz), SOUND_BINS)
+        return _vectors(*sound_onsets(samples, clip.sample_rate_hz), SOUND_BINS)
 
 
 class PictureOnsetsExtractor(ClipExtractor):
     """When a motion is sudden."""
 
     name: ClassVar[str] = "picture-onsets"
+    stops: ClassVar[bool] = False  # see `motion_onsets`
     version: ClassVar[int] = 1
     modality = "visual"
     kind = "measures"
-    layers: ClassVar[tuple[Layer, ...]] = (
-        Layer("curve", PICTURE_BINS, "uint8"),
-        Layer("grid", len(GRID_NAMES), "float32"),
-    )
+    layers: ClassVar[tuple[Layer, ...]] = _layers(PICTURE_BINS)
     input: ClassVar[InputSpec] = InputSpec(frame_rate_hz=8.0, max_frames=80, frame_size=112)
     descriptions: ClassVar[Mapping[str, str]] = {
         "curve": "How much more moves between neighbouring frames than around them.",
@@ -135,19 +132,14 @@ class PictureOnsetsExtractor(ClipExtractor):
 
     def clip_features(self, clip: DecodedClip) -> dict[str, np.ndarray]:
         """Layer name -> (dim,) of one clip with at least one frame."""
-        return _layers(*motion_onsets(clip.frames, clip.frame_times_s, clip.frame_rate_hz, False), PICTURE_BINS)
+        onsets = motion_onsets(clip.block_means, clip.frame_times_s, clip.frame_rate_hz, self.stops)
+        return _vectors(*onsets, self.layers[0].dim)
 
 
 class FinePictureOnsetsExtractor(PictureOnsetsExtractor):
     """The same at 25 frames a second: a decoding of its own, for offsets to a frame."""
 
     name: ClassVar[str] = "picture-onsets-fine"
-    layers: ClassVar[tuple[Layer, ...]] = (
-        Layer("curve", FINE_BINS, "uint8"),
-        Layer("grid", len(GRID_NAMES), "float32"),
-    )
+    stops: ClassVar[bool] = True
+    layers: ClassVar[tuple[Layer, ...]] = _layers(FINE_BINS)
     input: ClassVar[InputSpec] = InputSpec(frame_rate_hz=25.0, max_frames=250, frame_size=48)
-
-    def clip_features(self, clip: DecodedClip) -> dict[str, np.ndarray]:
-        """Layer name -> (dim,) of one clip with at least one frame."""
-        return _layers(*motion_onsets(clip.frames, clip.frame_times_s, clip.frame_rate_hz, True), FINE_BINS)

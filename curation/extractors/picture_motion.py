@@ -1,4 +1,4 @@
-"""Frames in; how black, how still and how stepwise they are out. Pure functions of arrays."""
+"""Luma in; how black, how still and how stepwise they are out. Pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 
 BLACK_LUMA = 0.1 * 255  # ffmpeg's blackdetect: a pixel is black below a tenth of full luma,
 BLACK_PIXELS = 0.98  # a picture is black when 98 % of its pixels are
-BLOCKS = 16  # at most this many blocks along the short side: coding noise averages out, a moving mouth does not
 STILL_LUMA = 3.0
 STEP_PAIRS = 2  # after a cut some encoders sharpen the new picture for another frame
 
@@ -20,26 +19,6 @@ MOTION_NAMES = (
     "picture_end_s",
     "frames",
 )
-
-
-def luma(frames: np.ndarray) -> np.ndarray:
-    """uint8 (T, H, W) from RGB uint8 (T, H, W, 3): (R + 2 G + B) / 4, near enough to BT.601."""
-    total = frames[..., 1].astype(np.uint16)
-    total <<= 1
-    total += frames[..., 0]
-    total += frames[..., 2]
-    total >>= 2
-    return total.astype(np.uint8)
-
-
-def block_means(grey: np.ndarray) -> np.ndarray:
-    """float32 (T, rows, columns): mean luma of about square blocks, at most 16 along the short side."""
-    _, height, width = grey.shape
-    side = max(1, -(-min(height, width) // BLOCKS))
-    rows, columns = np.arange(0, height, side), np.arange(0, width, side)
-    sums = np.add.reduceat(np.add.reduceat(grey, columns, axis=2, dtype=np.uint32), rows, axis=1)
-    area = np.outer(np.diff(np.append(rows, height)), np.diff(np.append(columns, width)))
-    return (sums / area).astype(np.float32)
 
 
 def changed(means: np.ndarray) -> np.ndarray:
@@ -66,13 +45,13 @@ def black_share(grey: np.ndarray) -> float:
     return float((dark >= BLACK_PIXELS).mean())
 
 
-def motion(frames: np.ndarray, times_s: np.ndarray, rate_hz: float) -> np.ndarray:
+def motion(grey: np.ndarray, means: np.ndarray, times_s: np.ndarray, rate_hz: float) -> np.ndarray:
     """float32 (8,) in the order of `MOTION_NAMES`; at least one frame. A single frame is still.
 
+    grey: uint8 (T, H, W), and means: float32 (T, rows, columns), its `block_means`. times_s: float64 (T,), seconds.
     Times: the picture begins half a step before its first frame and ends half a step after its last one.
     """
-    grey = luma(frames)
-    change = changed(block_means(grey))
+    change = changed(means)
     n_changes = int(change.sum())
     half_s = 0.5 / rate_hz
     return np.array(
@@ -84,7 +63,7 @@ def motion(frames: np.ndarray, times_s: np.ndarray, rate_hz: float) -> np.ndarra
             steps(change).sum() / n_changes if n_changes else 0.0,
             max(0.0, float(times_s[0]) - half_s),
             float(times_s[-1]) + half_s,
-            len(frames),
+            len(grey),
         ],
         np.float32,
     )

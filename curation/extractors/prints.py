@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from curation.extractors.base import ClipExtractor, InputSpec, Layer
-from curation.extractors.picture_motion import BLOCKS, block_means, luma
+from curation.media.luma import block_side
 
 if TYPE_CHECKING:
     from curation.media.decode import DecodedClip
@@ -88,15 +88,16 @@ def _band_power(samples: np.ndarray, rate_hz: int) -> np.ndarray:
     return np.add.reduceat(power, bins[:-1] - bins[0], axis=1) * np.float32(1 / size**2)
 
 
-def picture_slots(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """uint64 (PICTURE_SLOTS,) of the picture and uint32 (PICTURE_SLOTS,) of its change; frames uint8 (T, H, W, 3).
+def picture_slots(means: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """uint64 (PICTURE_SLOTS,) of the picture and uint32 (PICTURE_SLOTS,) of its change.
+
+    means: float32 (T, rows, columns), T >= 1, `block_means` of frames of `height` x `width` pixels.
 
     Signs of cosine coefficients (Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010,
     section 3.2) of the luma, stretched to a square, averaged over four frames, two frames apart. Clips of more than 80
     frames: the first 80 (a clip longer than 10 s comes with 80 frames spread over it).
     """
-    frames = frames[: 2 * PICTURE_SLOTS]
-    waves = coefficients(luma(frames))
+    waves = coefficients(means[: 2 * PICTURE_SLOTS], height, width)
     n = max(1, len(waves) // 2)
     means = np.stack([waves[2 * i : 2 * i + FRAMES_PER_MEAN].mean(axis=0) for i in range(n)])
     detailed = np.sqrt(np.square(means[:, 1:]).sum(axis=1)) >= DETAIL_LUMA
@@ -109,12 +110,11 @@ def picture_slots(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return still, change
 
 
-def coefficients(grey: np.ndarray) -> np.ndarray:
-    """float32 (T, 64): cosine coefficients of luma uint8 (T, H, W), lowest first, in grey levels RMS."""
-    _, height, width = grey.shape
-    side = max(1, -(-min(height, width) // BLOCKS))
-    waves = np.matmul(_cosines(height, side), block_means(grey) @ _cosines(width, side).T)
-    return waves.reshape(len(grey), -1)[:, _ORDER]
+def coefficients(means: np.ndarray, height: int, width: int) -> np.ndarray:
+    """float32 (T, 64): cosine coefficients of luma, lowest first, in grey levels RMS, from its `block_means`."""
+    side = block_side(height, width)
+    waves = np.matmul(_cosines(height, side), means @ _cosines(width, side).T)
+    return waves.reshape(len(means), -1)[:, _ORDER]
 
 
 @lru_cache(maxsize=64)
@@ -174,5 +174,5 @@ class PicturePrintExtractor(ClipExtractor):
 
     def clip_features(self, clip: DecodedClip) -> dict[str, np.ndarray]:
         """Layer name -> uint8 (dim,): little-endian uint64 or uint32 a slot."""
-        still, change = picture_slots(clip.frames)
+        still, change = picture_slots(clip.block_means, *clip.frames.shape[1:3])
         return {"slots": still.astype("<u8").view(np.uint8), "change": change.astype("<u4").view(np.uint8)}

@@ -58,17 +58,17 @@ class MediaFile:
     origin_s: float
     errors: list[str] = field(default_factory=list)
     touched: bool = False  # True once packets were read: going back to the start then means opening again
-    wanted: tuple[bool, bool] = (True, True)
-    handle: Any = None
+    wanted: tuple[bool, bool] = (True, True)  # whether picture and sound were asked for
+    handle: Any = None  # what FFmpeg reads from where that is not the path itself
 
     def reopen(self) -> None:
         """Open the file anew at its very start, with fresh decoders: exact for every format, seekable or not."""
         self.container.close()
-        target = self.path
+        target: Any = os.path.abspath(self.path)  # noqa: PTH100
         if self.handle is not None:
             self.handle.seek(0)
             target = self.handle
-        self.container = _open(target if target is self.handle else os.path.abspath(target), self.path)  # noqa: PTH100
+        self.container = _open(target, self.path)
         fresh = _choose(self.container, self.path, *self.wanted)
         self.video, self.audio, self.touched = fresh.video, fresh.audio, False
 
@@ -266,14 +266,7 @@ class TolerantDecoder:
             frames = packet.decode()
         except MemoryError:
             raise
-        except (
-            av.error.FFmpegError,
-            OSError,
-            ValueError,
-            RuntimeError,
-            AttributeError,
-            NotImplementedError,
-        ) as error:
+        except (av.error.FFmpegError, OSError, ValueError, RuntimeError, AttributeError) as error:
             self.n_bad += 1
             self._in_a_row += 1
             self.dead = self._in_a_row >= MAX_BAD_IN_A_ROW

@@ -6,12 +6,14 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from curation.errors import MediaError, SettingError
 from curation.media.container import MediaFile, open_media
+from curation.media.luma import block_means, luma
 from curation.media.pictures import Shrinker
 from curation.media.reader import (
     LAG_S,
@@ -49,6 +51,17 @@ class DecodedClip:
     audio: np.ndarray
     sample_rate_hz: int
     duration_s: float
+
+    # Several extractors look at these: made once.
+    @cached_property
+    def luma(self) -> np.ndarray:
+        """uint8 (T, H, W)."""
+        return luma(self.frames)
+
+    @cached_property
+    def block_means(self) -> np.ndarray:
+        """float32 (T, rows, columns): mean luma of about square blocks, at most 16 along the short side."""
+        return block_means(self.luma)
 
 
 def decode_clips(

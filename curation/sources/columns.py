@@ -85,7 +85,10 @@ def _typed(values: list[Any]) -> pa.Array:
     if all(isinstance(value, bool) for value in present):
         return pa.array(values, pa.bool_())
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in present):
-        return pa.array(values, pa.int64() if all(isinstance(v, int) for v in present) else pa.float64())
+        if all(isinstance(value, int) for value in present):
+            return pa.array(values, pa.int64())
+        # Made floats here: Arrow takes no whole number that a float64 would round.
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
     texts = [None if value is None else _spelled(value) for value in values]
     given = [text for text in texts if text is not None]
     if all(text.lower() in ("true", "false") for text in given):

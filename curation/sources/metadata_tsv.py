@@ -25,7 +25,7 @@ from curation.sources.columns import plain_text, tidy
 MAX_LINE_BYTES = 1 << 20
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _URL_ID = re.compile(r"(?:[?&]v=|youtu\.be/|/embed/|/shorts/|/live/|/v/)([A-Za-z0-9_-]{11})(?![A-Za-z0-9_-])")
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
+_CLOCK = re.compile(r"(?:(\d{1,5}):)?(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)")
 
 
 @dataclass(frozen=True)

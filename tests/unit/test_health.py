@@ -9,12 +9,13 @@ import pytest
 
 from curation.config import Config, HealthConfig
 from curation.errors import SettingError
-from curation.extractors.picture_motion import MOTION_NAMES, block_means, luma, motion, steps
+from curation.extractors.picture_motion import MOTION_NAMES, motion, steps
 from curation.extractors.sound_character import CHARACTER_NAMES, character, pitch
 from curation.extractors.sound_level import LEVEL_NAMES, clipped_share, k_weighting, loudness_lufs, silent_share
 from curation.health import registry
 from curation.health.scores import MUSIC, SPEECH, Score, score
 from curation.health.streams import StreamsCheck
+from curation.media.luma import block_means, luma
 from curation.stages.health import chosen_checks, flags_of_rows, unhealthy_flags
 
 RATE_HZ = 16_000
@@ -28,9 +29,14 @@ def numbers(samples: np.ndarray) -> dict[str, float]:
     return dict(zip(CHARACTER_NAMES, character(samples, RATE_HZ).tolist()))
 
 
+def moved(frames: np.ndarray, times_s: np.ndarray, rate_hz: float) -> np.ndarray:
+    grey = luma(frames)
+    return motion(grey, block_means(grey), times_s, rate_hz)
+
+
 def moving(frames: np.ndarray, rate_hz: float = 8.0) -> dict[str, float]:
     times_s = (np.arange(len(frames)) + 0.5) / rate_hz
-    return dict(zip(MOTION_NAMES, motion(frames, times_s, rate_hz).tolist()))
+    return dict(zip(MOTION_NAMES, moved(frames, times_s, rate_hz).tolist()))
 
 
 def scenes(*lengths: int) -> np.ndarray:
@@ -169,7 +175,7 @@ def test_black_frames_and_times() -> None:
     frames = scenes(16).copy()
     frames[4:] = 12
     frames[4:, 0, 0] = 255  # one bright pixel of many is still black
-    found = dict(zip(MOTION_NAMES, motion(frames, 1.0 + (np.arange(16) + 0.5) / 8, 8.0).tolist()))
+    found = dict(zip(MOTION_NAMES, moved(frames, 1.0 + (np.arange(16) + 0.5) / 8, 8.0).tolist()))
     assert found["black_share"] == pytest.approx(0.75)
     assert (found["picture_start_s"], found["picture_end_s"]) == (1.0, 3.0)
     assert moving(scenes(1))["still_share"] == 1.0
