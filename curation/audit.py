@@ -14,13 +14,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation.atomic import disk_error, read_json, write_json
+from curation import lines
+from curation.atomic import read_json, write_json
 from curation.errors import InputError, WorkspaceError
 from curation.locks import writer_lock
 from curation.media.location import locate
@@ -228,39 +228,20 @@ def record(workspace: Workspace, name: str, item: int, answer: str | None, audit
     line = {"item": item, "clip_id": plan.items[item].clip_id, "answer": answer}
     line |= {"auditor": check_auditor(auditor), "time": now}
     with lock(workspace):
-        _append(workspace.path / FOLDER / name / "answers.jsonl", json.dumps(line, ensure_ascii=False))
-
-
-def _append(path: Path, line: str) -> None:
-    try:
-        with path.open("a+b") as handle:
-            size = handle.seek(0, os.SEEK_END)
-            if size:  # a kill in the middle of a line costs that line, not the next one
-                handle.seek(-1, os.SEEK_END)
-                line = line if handle.read(1) == b"\n" else "\n" + line
-            handle.write(line.encode("utf-8") + b"\n")
-            handle.flush()
-            os.fsync(handle.fileno())
-    except OSError as error:
-        raise disk_error(error, path) from error
+        lines.append(workspace.path / FOLDER / name / "answers.jsonl", [line])
 
 
 def answers(workspace: Workspace, name: str) -> list[Answer]:
     """Answers that count, one for each auditor and item, in the order in which they were given."""
-    path = workspace.path / FOLDER / name / "answers.jsonl"
     found: dict[tuple[str, int], Answer] = {}
-    if not path.is_file():
-        return []
-    for line in path.read_text("utf-8", "replace").split("\n"):
+    for one in lines.read(workspace.path / FOLDER / name / "answers.jsonl"):
         try:
-            one = json.loads(line) if line.strip() else None
-            given = Answer(int(one["item"]), one["answer"], str(one["auditor"]), str(one["time"])) if one else None
-        except (ValueError, TypeError, KeyError):  # a line that a kill cut short
+            given = Answer(int(one["item"]), one["answer"], str(one["auditor"]), str(one["time"]))
+        except (ValueError, TypeError, KeyError):
             continue
-        if given is not None:
-            found.pop((given.auditor, given.item), None)
-            if given.answer in ANSWERS:
-                found[given.auditor, given.item] = given
+        found.pop((given.auditor, given.item), None)
+        if given.answer in ANSWERS:
+            found[given.auditor, given.item] = given
     return list(found.values())
 
 

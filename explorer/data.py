@@ -34,6 +34,11 @@ def clips(ws: Workspace) -> pd.DataFrame:
     return _clips(str(ws.path), fingerprint)
 
 
+def clip_frame(ws: Workspace, rows: np.ndarray) -> pd.DataFrame:
+    """Some clips in the order of `rows` (few: what a page shows), index 0..m-1; the columns of `clips`."""
+    return clips(ws).iloc[np.asarray(rows, np.int64)].reset_index(drop=True)
+
+
 def n_clips(ws: Workspace) -> int:
     """Number of clips, without reading the table."""
     return ws.n_rows("clips") if ws.artefact_path("clips").is_file() else 0

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # A room and the rooms it may import. Every room may import itself and `curation.errors`.
-GROUND = {"atomic", "locks", "progress", "config", "records", "checkpoint", "sourcespec"}
+GROUND = {"atomic", "locks", "progress", "config", "records", "checkpoint", "sourcespec", "lines"}
 STORE = GROUND | {"workspace", "columns"}
 NUMBERS = {"kernels", "checks"}
 API = {"clustering", "selection", "information"}
@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "atomic": set(),
     "home": STORE | {"media"},
     "locks": {"atomic"},
+    "lines": {"atomic"},
     "progress": set(),
     "config": set(),
     "records": set(),
