@@ -27,9 +27,10 @@ from curation.sourcespec import SourceSpec, read_sources
 
 FORMAT_VERSION = 2  # 2: `sources` of several kinds where 1 had `roots`, folders alone
 MARKER = "artefact.json"
+ROWS_A_GROUP = 8_192  # of a table: a few rows of a hundred million are read by the groups that hold them
 CLIPS_FINGERPRINT = "clips_fingerprint"  # in the info of artefacts with one value a clip: which table of clips
 TABLES = ("videos", "listed", "filtered", "segmented", "clips", "health")
-FOLDERS = ("features", "measures", "clusterings", "selections", "projections", "columns")
+FOLDERS = ("features", "measures", "clusterings", "selections", "projections", "neighbours", "columns", "evaluations")
 _FINGERPRINT_KEY = b"concord.fingerprint"
 
 
@@ -188,6 +189,7 @@ class Workspace:
                 wanted = _with_folders(read_sources(description), [sourcespec.folder(root) for root in roots])
                 description["sources"] = [spec.as_json() for spec in wanted]
             description["settings"] = settings
+            _sweep(self.path.glob(f".workspace.json.*{PARTIAL_SUFFIX}"))
             if description != self._description or changes:
                 write_json(self.path / "workspace.json", description)
             self._description = description
@@ -267,12 +269,23 @@ class Workspace:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def commit_table(self, key: str, table: pa.Table, fingerprint: str, info: Mapping[str, Any] | None = None) -> None:
-        """Put a table in place with its fingerprint, then note it in the manifest and drop its parts."""
-        metadata = {**(table.schema.metadata or {}), _FINGERPRINT_KEY: fingerprint.encode()}
+    def commit_table(
+        self,
+        key: str,
+        table: pa.Table | pa.RecordBatchReader,
+        fingerprint: str,
+        info: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Put a table in place with its fingerprint, then note it in the manifest and drop its parts.
+
+        A reader's batches are written one after another: a table of any size in the memory of a batch.
+        """
+        schema = table.schema.with_metadata({**(table.schema.metadata or {}), _FINGERPRINT_KEY: fingerprint.encode()})
+        pieces = [table] if isinstance(table, pa.Table) else (pa.Table.from_batches([batch]) for batch in table)
         path = self.artefact_path(key)
-        with replacing(path) as temporary:
-            pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", row_group_size=65536)
+        with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for piece in pieces:
+                writer.write_table(piece.replace_schema_metadata(schema.metadata), row_group_size=ROWS_A_GROUP)
         _sweep(path.parent.glob(f".{glob_escape(path.name)}.*{PARTIAL_SUFFIX}"))
         self._note(key, fingerprint, info or {})
         self.drop_parts(key)
@@ -300,7 +313,10 @@ class Workspace:
             shutil.rmtree(folder, ignore_errors=True)
 
     def recover(self) -> None:
-        """Undo a replacement that a kill cut short (the old artefact was moved aside, the new one not yet in place)."""
+        """Undo a replacement that a kill cut short (the old artefact was moved aside, the new one not yet in place),
+        and remove what was being written beside the manifest."""
+        with self._manifest_lock():
+            _sweep(self.path.glob(f".manifest.json.*{PARTIAL_SUFFIX}"))
         for head in FOLDERS:
             for old in (self.path / head).glob(".*.old"):
                 self._recover(old.with_name(old.name[1:-4]))

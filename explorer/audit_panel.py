@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import streamlit as st
 
 from curation import audit
@@ -305,7 +304,7 @@ def _behind(ws: Workspace, plan: Plan, given: list[Answer]) -> None:
         answers = {answer: views.answer_label(answer) for answer in audit.ANSWERS}
         answer = choose("Heard as", answers, "heard", "overlaid")
     wanted = views.clips_behind(plan, given, group, answer)
-    rows = np.flatnonzero(data.clips(ws)["clip_id"].isin(wanted).to_numpy())
+    rows = data.rows_of(ws, wanted)
     if not len(rows):
         st.caption("No clip of these was heard so.")
         return

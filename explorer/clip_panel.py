@@ -23,7 +23,7 @@ PRELOADED = 2
 def tiles(ws: Workspace, rows: np.ndarray, run: str | None, badges: Sequence[str] | None = None) -> list[GridItem]:
     """Stills of at most 60 rows; what `run` left out is grey."""
     shown = rows[:MAX_ITEMS]
-    frame = data.clips(ws).iloc[shown]
+    frame = data.clip_frame(ws, shown)
     selected = data.selected_mask(ws, run)[shown] if run else None
     return [
         GridItem(
@@ -77,15 +77,14 @@ def opened_row(ws: Workspace) -> int | None:
 
 def show_player(ws: Workspace, row: int, among: np.ndarray, key: str, *, height: int = 300) -> None:
     """The player of one clip; previous and next step through `among` (row numbers)."""
-    clip = data.clips(ws).iloc[row]
+    clip = data.clip_at(ws, row)
     at = np.flatnonzero(among == row)
     place = int(at[0]) if len(at) else -1
-    ids = data.clips(ws)["clip_id"]
 
     def step(event: PlayerEvent) -> None:
         target = min(len(among) - 1, max(0, place + event.step))
         if len(among):
-            set_params(clip=ids.iloc[int(among[target])])
+            set_params(clip=data.clip_frame(ws, among[[target]])["clip_id"].iloc[0])
 
     following = among[place + 1 : place + 1 + PRELOADED] if place >= 0 else among[:0]
     player(
@@ -93,7 +92,7 @@ def show_player(ws: Workspace, row: int, among: np.ndarray, key: str, *, height:
         routes.strip_url(ws, clip.clip_id),
         poster_url=routes.still_url(ws, clip.clip_id),
         duration_s=max(0.0, float(clip.end_s - clip.start_s)) or None,
-        preload=[routes.proxy_url(ws, ids.iloc[int(i)]) for i in following],
+        preload=[routes.proxy_url(ws, clip_id) for clip_id in data.clip_frame(ws, following)["clip_id"]],
         title=caption(clip.path, clip.start_s),
         has_previous=place > 0,
         has_next=0 <= place < len(among) - 1,
@@ -113,7 +112,7 @@ def show_why(ws: Workspace, row: int, run: str | None) -> None:
 
 def show_source(ws: Workspace, row: int) -> None:
     """File, start and end of a clip, and the known answer where there is one."""
-    clip = data.clips(ws).iloc[row]
+    clip = data.clip_at(ws, row)
     span = f"{words.clock(clip.start_s)}–{words.clock(clip.end_s)} ({clip.end_s - clip.start_s:.1f} s)"
     st.caption(f"{words.literal(clip.path)} · {span}")
     answer = measures.truth(ws)
@@ -174,8 +173,7 @@ def open_in_clips(label: str, key: str, **params: object) -> None:
 
 def count_line(ws: Workspace, rows: np.ndarray, run: str | None, *, filtered: bool) -> str:
     """`412 clips · 1.1 h · 12 % of all · 80 selected (19 %; of all 20 %)`."""
-    frame, n = data.clips(ws), data.n_clips(ws)
-    hours = float((frame["end_s"].to_numpy()[rows] - frame["start_s"].to_numpy()[rows]).sum() / 3600)
+    n, hours = data.n_clips(ws), float(data.hours(ws)[rows].sum(dtype=np.float64))
     text = f"**{words.count(len(rows))}** · {words.hours(hours)}"
     if filtered:
         text += f" · {words.percent(len(rows) / n if n else None)} of all {words.count(n)}"

@@ -129,4 +129,4 @@ def draw_opened(ws: Workspace) -> None:
 def _dialog(ws: Workspace, row: int) -> None:
     clip_panel.show_player(ws, row, np.array([row]), "cluster.player", height=320)
     clip_panel.show_source(ws, row)
-    clip_panel.open_in_clips("Why, and its neighbours", "cluster.why", clip=data.clips(ws)["clip_id"].iloc[row])
+    clip_panel.open_in_clips("Why, and its neighbours", "cluster.why", clip=data.clip_at(ws, row)["clip_id"])

@@ -7,18 +7,21 @@ of one stays, by the ids of its clips.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import streamlit as st
 
 from curation.atomic import read_json
 from curation.errors import MissingArtefactError
 from curation.workspace import MARKER, Workspace
+from explorer.clip_file import ClipFile
 
-CLIP_COLUMNS = ["row", "clip_id", "video_id", "path", "start_s", "end_s", "source", "title"]
 # Columns of tables of videos that no page shows; some are large.
 HEAVY_COLUMNS = ("path_bytes", "cuts_s", "scores", "signatures", "step_s")
 OTHER_CLIPS = "made of another list of clips"
@@ -26,17 +29,14 @@ OTHER_CLUSTERS = "clusters changed since"
 _ENTRIES = 64
 
 
-def clips(ws: Workspace) -> pd.DataFrame:
-    """One row a clip, index = row: row, clip_id, video_id, path, start_s, end_s, source, title. Empty without clips."""
-    fingerprint = ws.fingerprint("clips")
-    if fingerprint is None:
-        return pd.DataFrame({name: [] for name in CLIP_COLUMNS})
-    return _clips(str(ws.path), fingerprint)
-
-
 def clip_frame(ws: Workspace, rows: np.ndarray) -> pd.DataFrame:
-    """Some clips in the order of `rows` (few: what a page shows), index 0..m-1; the columns of `clips`."""
-    return clips(ws).iloc[np.asarray(rows, np.int64)].reset_index(drop=True)
+    """Some clips in the order of `rows` (few: what a page shows), index 0 .. m - 1; columns `clip_file.COLUMNS`."""
+    return _clip_file(str(ws.path), _fingerprint(ws, "clips")).frame(np.asarray(rows, np.int64))
+
+
+def clip_at(ws: Workspace, row: int) -> pd.Series:
+    """One clip: row, clip_id, video_id, path, start_s, end_s, source, title."""
+    return clip_frame(ws, np.array([row])).iloc[0]
 
 
 def n_clips(ws: Workspace) -> int:
@@ -46,8 +46,23 @@ def n_clips(ws: Workspace) -> int:
 
 def row_of(ws: Workspace, clip_id: str) -> int | None:
     """The row of a clip, or None when there is no such clip."""
-    found = np.flatnonzero((clips(ws)["clip_id"] == clip_id).to_numpy(dtype=bool))
-    return int(found[0]) if len(found) else None
+    fingerprint = ws.fingerprint("clips")
+    return _clip_file(str(ws.path), fingerprint).row_of(clip_id) if fingerprint is not None else None
+
+
+def rows_of(ws: Workspace, clip_ids: Sequence[str]) -> np.ndarray:
+    """Rows of those clips that are there, ascending, int64 (m,)."""
+    return _clip_file(str(ws.path), _fingerprint(ws, "clips")).rows_of(clip_ids)
+
+
+def hours(ws: Workspace) -> np.ndarray:
+    """Length of every clip, hours, float32 (N,)."""
+    return _hours(str(ws.path), _fingerprint(ws, "clips"))
+
+
+def source_codes(ws: Workspace) -> np.ndarray:
+    """A number for each clip's source, int32 (N,), 0 = the first clip's; what counts as one source is in the table."""
+    return _source_codes(str(ws.path), _fingerprint(ws, "clips"))
 
 
 def clusterings(ws: Workspace) -> dict[str, dict[str, Any]]:
@@ -193,8 +208,21 @@ def _mapped(path: str, key: str, fingerprint: str, name: str) -> np.ndarray:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _clips(path: str, fingerprint: str) -> pd.DataFrame:
-    return Workspace.open(path).table("clips", CLIP_COLUMNS).to_pandas()
+def _clip_file(path: str, fingerprint: str) -> ClipFile:
+    return ClipFile(Workspace.open(path).artefact_path("clips"))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _hours(path: str, fingerprint: str) -> np.ndarray:
+    file = _clip_file(path, fingerprint)
+    seconds = pc.subtract(file.column("end_s"), file.column("start_s"))
+    return _kept(np.asarray(seconds, np.float32) / np.float32(3600))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _source_codes(path: str, fingerprint: str) -> np.ndarray:
+    codes = _clip_file(path, fingerprint).column("source").combine_chunks().fill_null("").dictionary_encode()
+    return _kept(np.asarray(codes.indices, np.int32))
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
@@ -212,11 +240,9 @@ def _frame(path: str, key: str, fingerprint: str, name: str) -> pd.DataFrame:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _picks_by_id(path: str, name: str, fingerprint: str, clips_fingerprint: str) -> pd.DataFrame:
     found = _frame(path, f"selections/{name}", fingerprint, "picks")
-    here = _clips(path, clips_fingerprint)
-    row_of_id = pd.Series(here["row"].to_numpy(), index=here["clip_id"].to_numpy())
-    row_of_id = row_of_id[~row_of_id.index.duplicated()]
-    kept = found[found["clip_id"].isin(row_of_id.index)].reset_index(drop=True)
-    return kept.assign(row=row_of_id.loc[kept["clip_id"]].to_numpy(np.int64))
+    here = _clip_file(path, clips_fingerprint).column("clip_id")
+    rows = np.asarray(pc.index_in(pa.array(found["clip_id"], pa.string()), here).fill_null(-1), np.int64)
+    return found.assign(row=rows)[rows >= 0].reset_index(drop=True)
 
 
 @st.cache_resource(max_entries=_ENTRIES, show_spinner=False)
@@ -235,9 +261,19 @@ def _column(path: str, name: str, fingerprint: str, clips_fingerprint: str) -> n
     names = [field for field in found.column_names if field != "clip_id"]
     if not names or "clip_id" not in found.column_names:
         return None
-    series = found.to_pandas().drop_duplicates("clip_id").set_index("clip_id")[name if name in names else names[0]]
-    values = series.reindex(workspace.table("clips", ["clip_id"])["clip_id"].to_pandas()).to_numpy()
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
-        values = np.asarray(values, dtype=object)
+    values = found[name if name in names else names[0]].combine_chunks()
+    here = _clip_file(path, clips_fingerprint).column("clip_id")
+    if not found["clip_id"].equals(here):
+        values = values.take(pc.index_in(here.combine_chunks(), found["clip_id"]))
+    return _kept(_plain(values))
+
+
+def _plain(values: pa.Array) -> np.ndarray:
+    """Numbers as they are, with NaN where some are missing; booleans too, or as objects with None; texts as objects."""
+    found = np.asarray(values.to_numpy(zero_copy_only=False))
+    return found if found.dtype.kind in "biuf" else found.astype(object)
+
+
+def _kept(values: np.ndarray) -> np.ndarray:
     values.flags.writeable = False
     return values

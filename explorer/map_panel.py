@@ -115,12 +115,11 @@ def draw_maps(ws: Workspace, maps: dict[str, np.ndarray], rows: np.ndarray, colo
 
 def _dress(figure: go.Figure, ws: Workspace, modality: str) -> None:
     """Names under the pointer, quiet tools, and a view that stays where it was zoomed to."""
-    frame = data.clips(ws)
 
     def name_points(trace: Any) -> None:
         if trace.customdata is None:
             return
-        clips = frame.iloc[np.asarray(trace.customdata, np.int64)]
+        clips = data.clip_frame(ws, np.asarray(trace.customdata, np.int64))
         named = zip(clips["path"], clips["start_s"])
         trace.hovertext = [charts.short(clip_panel.caption(path, start_s), 60) for path, start_s in named]
         trace.hovertemplate = "%{hovertext}<extra></extra>"

@@ -295,8 +295,7 @@ def candidates(ws: Workspace) -> int:
 
 def mean_hours(ws: Workspace) -> float:
     """Mean length of a clip, hours; 0 without clips."""
-    frame = data.clips(ws)
-    return float((frame["end_s"] - frame["start_s"]).mean() / 3600) if len(frame) else 0.0
+    return float(data.hours(ws).mean(dtype=np.float64)) if data.n_clips(ws) else 0.0
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

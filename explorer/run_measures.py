@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 import streamlit as st
 
@@ -189,7 +188,7 @@ def _steps(path: str, scope: Scope, prints: tuple[str, ...]) -> list[funnel.Step
             known[key] = funnel.dependence([values[chosen] for values in labels], modalities, scope.pairing)
         return known[key]
 
-    return funnel.in_numbers(passed, _hours(ws), dependence)
+    return funnel.in_numbers(passed, data.hours(ws), dependence)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -211,11 +210,6 @@ def _health_column(path: str, name: str, fingerprint: str) -> np.ndarray:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _copies(path: str, fingerprint: str) -> np.ndarray:
     return columns.duplicates(Workspace.open(path))
-
-
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _source_codes(path: str, fingerprint: str) -> np.ndarray:
-    return pd.factorize(data.clips(Workspace.open(path))["source"].astype(str))[0].astype(np.int64)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -253,7 +247,7 @@ def _balance(path: str, run: str, name: str, top: int, prints: tuple[str, ...]) 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _sources(path: str, run: str, top: int, prints: tuple[str, ...]) -> Sources:
     ws = Workspace.open(path)
-    codes = _source_codes(path, ws.fingerprint("clips") or "")
+    codes = data.source_codes(ws)
     groups = [np.bincount(codes[rows]) for rows in (candidate_rows(ws, run), _picked(ws, run, top))]
     labels, shares = views.by_source_size(*groups)
     n = [int(np.count_nonzero(group)) for group in groups]
@@ -263,8 +257,3 @@ def _sources(path: str, run: str, top: int, prints: tuple[str, ...]) -> Sources:
 
 def _picked(ws: Workspace, run: str, top: int) -> np.ndarray:
     return data.picks(ws, run)["row"].to_numpy()[:top]
-
-
-def _hours(ws: Workspace) -> np.ndarray:
-    frame = data.clips(ws)
-    return (frame["end_s"].to_numpy(float) - frame["start_s"].to_numpy(float)) / 3600

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -118,8 +119,7 @@ def _stale_hint(ws: Workspace, info: dict[str, Any]) -> None:
 def _numbers(ws: Workspace, run: str, info: dict[str, Any], top: int) -> None:
     picks = data.picks(ws, run)["row"].to_numpy()[:top]
     at = _at(ws, run, info, top)
-    frame = data.clips(ws)
-    hours = float((frame["end_s"].to_numpy()[picks] - frame["start_s"].to_numpy()[picks]).sum() / 3600)
+    hours = float(data.hours(ws)[picks].sum(dtype=np.float64))
     answer = measures.truth(ws)
     found = views.precision(picks, *answer) if answer is not None else None
     share = words.percent(top / info["candidates"])

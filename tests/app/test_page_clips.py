@@ -65,7 +65,7 @@ def _mask(ws: Workspace, filters: dict[str, str]) -> np.ndarray:
     if "truth" in filters:
         return ~truth.astype(bool)
     if "text" in filters:
-        return data.clips(ws)["path"].str.contains(filters["text"], regex=False).to_numpy()
+        return ws.table("clips")["path"].to_pandas().str.contains(filters["text"], regex=False).to_numpy()
     if "cell" in filters:
         return (data.assignments(ws, "sound.logmel") == 0) & (data.assignments(ws, "picture.colour") == 1)
     if "k_a" in filters:
@@ -88,14 +88,14 @@ def test_pages_of_sixty(open_page: OpenPage, tmp_path: Path) -> None:
 def test_a_clip_that_was_not_picked(open_page: OpenPage, tmp_path: Path) -> None:
     ws = make_workspace(tmp_path / "w")
     row = int(np.flatnonzero(~data.selected_mask(ws, "main"))[0])
-    text = texts(open_page("clips", ws, clip=data.clips(ws)["clip_id"].iloc[row]))
+    text = texts(open_page("clips", ws, clip=data.clip_at(ws, row)["clip_id"]))
     assert "**Not picked** of 12 clips in this run · it was never compared" in text
 
 
 def test_an_opened_clip_outside_the_filter_says_so(open_page: OpenPage, tmp_path: Path) -> None:
     ws = make_workspace(tmp_path / "w")
     row = int(np.flatnonzero(~data.selected_mask(ws, "main"))[0])
-    text = texts(open_page("clips", ws, clip=data.clips(ws)["clip_id"].iloc[row], sel="yes"))
+    text = texts(open_page("clips", ws, clip=data.clip_at(ws, row)["clip_id"], sel="yes"))
     assert "not among the 12 clips that meet the conditions" in text
 
 

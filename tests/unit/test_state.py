@@ -166,7 +166,7 @@ def test_the_walk_for_the_size_is_bounded(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_tables_and_arrays_of_a_workspace(workspace: Workspace) -> None:
-    clips = data.clips(workspace)
+    clips = data.clip_frame(workspace, np.arange(60))
     assert len(clips) == data.n_clips(workspace) == 60
     assert data.row_of(workspace, clips["clip_id"][7]) == 7 and data.row_of(workspace, "nobody") is None
     modalities = [info["modality"] for info in data.clusterings(workspace).values()]
@@ -210,7 +210,7 @@ def test_what_was_made_of_other_clips_is_left_out(workspace: Workspace, first: i
     info = data.selections(workspace)["main"]
     assert info["stale"] and info["why"] == data.OTHER_CLIPS
     picks = data.picks(workspace, "main")
-    ids = data.clips(workspace)["clip_id"]
+    ids = data.clip_frame(workspace, np.arange(n))["clip_id"]
     assert picks["clip_id"].tolist() == [one for one in before["clip_id"] if one in set(ids)]
     assert ids[picks["row"]].tolist() == picks["clip_id"].tolist()
     assert data.selected_mask(workspace, "main").sum() == len(picks)
@@ -242,7 +242,7 @@ def test_a_selection_of_clusters_that_changed_is_stale(workspace: Workspace) -> 
 
 def test_an_empty_workspace_has_nothing(concord_home: Path) -> None:
     workspace = Workspace.create(concord_home / "workspaces" / "empty")
-    assert len(data.clips(workspace)) == 0 and data.n_clips(workspace) == 0
+    assert data.n_clips(workspace) == 0 and data.row_of(workspace, "nobody") is None
     assert data.clusterings(workspace) == data.selections(workspace) == {}
     assert data.table(workspace, "videos") is None and data.columns(workspace) == []
     with pytest.raises(MissingArtefactError):
