@@ -11,13 +11,14 @@ if str(ROOT) not in sys.path:  # started by a test or from another folder
 
 import streamlit as st  # noqa: E402
 
-from explorer import sidebar  # noqa: E402
+from explorer import access, sidebar  # noqa: E402
 from explorer.navigation import available_pages  # noqa: E402
 from explorer.state import TITLE_KEY, current_workspace  # noqa: E402
 
 st.set_page_config(page_title="Concord", page_icon=str(ROOT / "assets" / "logo.svg"), layout="wide")
 st.html(ROOT / "assets" / "style.css")
 st.logo(ROOT / "assets" / "wordmark.svg", size="large", icon_image=ROOT / "assets" / "logo.svg")
+access.require()
 pages = available_pages()
 page = st.navigation([entry for _, entry in pages], position="hidden")
 workspace = current_workspace()

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import pyarrow as pa
@@ -90,7 +91,7 @@ def load_npy(file: str | os.PathLike[str], *, n_dims: int, what: str) -> np.ndar
         raise InputError(f"{path} holds several arrays (.npz).", hint="Save the one that is meant with numpy.save.")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, TokenError, MemoryError) as error:  # its header is Python
         raise InputError(f"{path} cannot be read as a .npy array ({error}).", hint="Use numpy.save.") from error
     if array.ndim != n_dims:
         raise InputError(f"{path} has shape {array.shape}; {what} have {n_dims} dimensions.")
