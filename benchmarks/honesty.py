@@ -21,7 +21,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
 import toydata  # noqa: E402
-from retrieval import METHODS, Table, mean_and_sd, mnist_trial  # noqa: E402
+from tables import METHODS, Table, mean_and_sd, mnist_trial  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
 from curation.selection import Selection, select  # noqa: E402

@@ -1,11 +1,11 @@
 """From files to measured clips, beside plain decoding: scan, segment, features and health of folders of videos.
 
-    python benchmarks/one_pass.py FOLDER [FOLDER ...] [--files N] [--workers N] [--parts]
+    python benchmarks/one_pass.py FOLDER [FOLDER ...] [--files N] [--workers N] [--parts] [--name NAME]
 
 Floor: PyAV decodes picture and sound of the same files without converting anything, one file a process, as many
 processes. Ratios of wall time, and of processor time (of all processes, which other work on the machine does not
 change). `--parts` adds what each step of the one pass costs, one file after another in one process.
-Prints tables and writes them, with machine and versions, to benchmarks/results/one_pass.md.
+Prints tables and writes them, with machine and versions, to benchmarks/results/NAME.md.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=0, help="only the first N files of each folder")
     parser.add_argument("--workers", type=int, default=workers())
     parser.add_argument("--parts", action="store_true")
+    parser.add_argument("--name", default="one_pass", help="name of the results file")
     options = parser.parse_args()
     lines = ["# From files to measured clips, beside plain decoding", "", machine(), ""]
     lines += [
@@ -65,7 +66,7 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "one_pass.md").write_text(text, "utf-8")
+    (RESULTS / f"{options.name}.md").write_text(text, "utf-8")
 
 
 def media_of(folder: Path) -> list[Path]:

@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
-from retrieval import Table  # noqa: E402
+from tables import Table  # noqa: E402
 from toydata import machine  # noqa: E402
 
 from curation.selection import select  # noqa: E402

@@ -1,7 +1,7 @@
 """Benchmark data: labelled images and sounds or invented kinds in, feature layers, pairs and their truth out.
 
-`mnist_fsdd` reads the images and sounds of a folder and makes 5 + 5 simple layers of features, kept as one npz in the
-cache folder; `mismatch` pairs them, with a whole modality shuffled together; `made_kinds` and `planted_titles` invent
+`mnist_fsdd` gives the images and sounds of a folder with 5 + 5 simple layers of features (`curation.evaluation`);
+`mismatch` pairs them, with a whole modality shuffled together; `made_kinds` and `planted_titles` invent
 cluster assignments directly.
 """
 
@@ -10,20 +10,24 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-import wave
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from scipy.fft import dct
 from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parent.parent
-SOUND_RATE_HZ = 8000
+if str(ROOT) not in sys.path:  # a benchmark may be run from anywhere
+    sys.path.insert(0, str(ROOT))
+
+from curation.evaluation import pairs  # noqa: E402
+from curation.evaluation.labelled import layers_of, read_labelled  # noqa: E402
+from curation.evaluation.pairs import Pairs, mismatch  # noqa: E402, F401
+
 FEATURE_VERSION = 3  # raised when a layer's numbers change
-PROTOCOLS = ("class", "sample", "half")
+PROTOCOLS = pairs.PROTOCOLS[:3]
 
 
 @dataclass(frozen=True)
@@ -32,19 +36,6 @@ class Library:
 
     features: dict[str, np.ndarray]
     label: np.ndarray
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Clips as pairs of an image and a sound. All (N,): `image`, `sound` rows of the libraries, `matched` bool (both
-    are from the matched part), `same_class` bool, `source` int.
-    """
-
-    image: np.ndarray
-    sound: np.ndarray
-    matched: np.ndarray
-    same_class: np.ndarray
-    source: np.ndarray
 
 
 def data_folder() -> Path:
@@ -62,179 +53,23 @@ def cache_folder() -> Path:
 def mnist_fsdd(folder: Path | None = None) -> tuple[Library, Library]:
     """Images and sounds of the ten digits, 1,500 each, with five layers of features each."""
     folder = folder or data_folder() / "mnist-fsdd"
-    with (folder / "truth" / "items.csv").open(newline="") as file:
-        items = list(csv.DictReader(file))
-    kinds = {kind: [row for row in items if row["file"].startswith(kind)] for kind in ("images", "audio")}
-    kept = cache_folder() / f"mnist-fsdd-{FEATURE_VERSION}-{_digest([row['file'] for row in items])}.npz"
-    if not kept.exists():
-        with threadpool_limits(1):
-            pixels = np.stack([_read_image(folder / row["file"]) for row in kinds["images"]])
-            sounds = [_read_sound(folder / row["file"]) for row in kinds["audio"]]
-            layers = {f"image.{k}": v for k, v in image_layers(pixels).items()}
-            layers |= {f"sound.{k}": v for k, v in sound_layers(sounds).items()}
-        temporary = kept.with_suffix(f".{os.getpid()}.npz")
-        np.savez(temporary, **layers)
-        temporary.replace(kept)
-    with np.load(kept) as stored:
-        layers = {name: stored[name] for name in stored.files}
-    return tuple(  # type: ignore[return-value]
-        Library(
-            {k: v for k, v in layers.items() if k.startswith(prefix)},
-            np.array([int(row["label"]) for row in kinds[kind]]),
-        )
-        for prefix, kind in (("image.", "images"), ("sound.", "audio"))
-    )
+    found = []
+    with threadpool_limits(1):
+        for name, modality in (("images", "visual"), ("audio", "audio")):
+            one = read_labelled(folder / name, modality, folder / "truth" / "items.csv")
+            layers, _, _ = layers_of(one, cache_folder() / "labelled")
+            found.append(Library(layers, np.array([int(label) for label in one.classes])))
+    return found[0], found[1]
 
 
 def _digest(names: Sequence[str]) -> str:
     return hashlib.blake2b("\n".join(names).encode(), digest_size=4).hexdigest()
 
 
-def _read_image(path: Path) -> np.ndarray:
-    from PIL import Image
-
-    return np.asarray(Image.open(path).convert("L"), dtype=np.float32) / 255
-
-
-def _read_sound(path: Path) -> np.ndarray:
-    with wave.open(str(path)) as file:
-        if file.getframerate() != SOUND_RATE_HZ or file.getsampwidth() != 2 or file.getnchannels() != 1:
-            raise ValueError(f"{path} is not 16-bit mono at {SOUND_RATE_HZ} Hz")
-        return np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").astype(np.float32) / 32768
-
-
-def image_layers(pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """float32 (n, H, W), 0 to 1, to five layers: principal components, oriented gradients, profiles of rows and
-    columns, random convolutions, blurred thumbnails.
-    """
-    n = len(pixels)
-    flat = pixels.reshape(n, -1)
-    centred = flat - flat.mean(0)
-    _, _, components = np.linalg.svd(centred, full_matrices=False)
-    x = torch.from_numpy(pixels)[:, None]
-    gen = torch.Generator().manual_seed(0)
-    filters = torch.randn(32, 1, 5, 5, generator=gen)
-    filters -= filters.mean((1, 2, 3), keepdim=True)
-    with torch.inference_mode():
-        conv = torch.nn.functional.relu(torch.nn.functional.conv2d(x, filters))
-        conv = torch.nn.functional.adaptive_avg_pool2d(conv, 3).flatten(1).numpy()
-        thumb = torch.nn.functional.adaptive_avg_pool2d(x, 7).flatten(1).numpy()
-    profiles = np.concatenate([pixels.mean(1), pixels.mean(2)], axis=1)
-    return {
-        "pca": np.ascontiguousarray(centred @ components[:32].T),
-        "hog": _oriented_gradients(pixels, 4, 8),
-        "profiles": profiles,
-        "conv": conv,
-        "thumb": thumb,
-    }
-
-
-def _oriented_gradients(pixels: np.ndarray, grid: int, angles: int) -> np.ndarray:
-    gy, gx = np.gradient(pixels, axis=(1, 2))
-    size = np.hypot(gx, gy)
-    angle = np.minimum((np.arctan2(gy, gx) % np.pi) / np.pi * angles, angles - 1).astype(int)
-    out = np.zeros((len(pixels), grid, grid, angles), np.float32)
-    rows = np.array_split(np.arange(pixels.shape[1]), grid)
-    for i, band in enumerate(rows):
-        for j, strip in enumerate(rows):
-            cell = np.ix_(np.arange(len(pixels)), band, strip)
-            for a in range(angles):
-                out[:, i, j, a] = (size[cell] * (angle[cell] == a)).sum((1, 2))
-    out = out.reshape(len(pixels), -1)
-    return np.sqrt(out / np.maximum(out.sum(1, keepdims=True), 1e-6))
-
-
-def sound_layers(sounds: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Mono float32 sounds to five layers: mean and deviation of log-mel energies, of MFCC, MFCC in eight parts of the
-    sound, log-mel energies in a grid of time and frequency, outlines of loudness, brightness and zero crossings.
-    """
-    rows: dict[str, list[np.ndarray]] = {k: [] for k in ("logmel", "mfcc", "course", "grid", "outline")}
-    bank = _mel_bank(32, 256, SOUND_RATE_HZ)
-    for sound in sounds:
-        frames = _frames(sound / max(float(np.abs(sound).max()), 1e-4))
-        power = np.abs(np.fft.rfft(frames * np.hanning(frames.shape[1]), 256)) ** 2
-        energy = power.sum(1)
-        loud = np.flatnonzero(energy > 1e-3 * energy.max())
-        power, frames = power[loud[0] : loud[-1] + 1], frames[loud[0] : loud[-1] + 1]
-        mel = np.log10(power @ bank + 1e-4)
-        cepstra = dct(mel, norm="ortho", axis=1)[:, 1:14]
-        rows["logmel"].append(np.concatenate([mel.mean(0), mel.std(0)]))
-        rows["mfcc"].append(np.concatenate([cepstra.mean(0), cepstra.std(0)]))
-        rows["course"].append(_in_parts(cepstra, 8).ravel())
-        rows["grid"].append((_in_parts(mel, 6) - mel.mean()).reshape(6, 8, 4).mean(2).ravel())
-        centre = (power @ np.arange(power.shape[1])) / power.sum(1) / power.shape[1]
-        crossings = (np.diff(np.sign(frames), axis=1) != 0).mean(1)
-        track = np.stack([np.log10(power.sum(1) + 1e-4), 4 * centre, 4 * crossings], axis=1)
-        rows["outline"].append(np.append(_in_parts(track, 12).ravel(), len(mel) / 50))
-    return {name: np.stack(values).astype(np.float32) for name, values in rows.items()}
-
-
-def _frames(sound: np.ndarray, size: int = 200, hop: int = 80) -> np.ndarray:
-    padded = np.pad(sound, (0, max(0, size - len(sound))))
-    return np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
-
-
-def _in_parts(track: np.ndarray, parts: int) -> np.ndarray:
-    """Mean of each of `parts` equal spans of (T, C), (parts, C); a short track repeats frames."""
-    edges = np.linspace(0, len(track), parts + 1)
-    return np.stack([track[int(lo) : max(int(lo) + 1, int(hi))].mean(0) for lo, hi in zip(edges[:-1], edges[1:])])
-
-
-def _mel_bank(n: int, n_fft: int, rate_hz: int) -> np.ndarray:
-    """Triangular filters (n_fft // 2 + 1, n) evenly spaced on the mel scale from 80 Hz to half the rate."""
-
-    def mel(f: float) -> float:
-        return float(2595 * np.log10(1 + f / 700))
-
-    points = 700 * (10 ** (np.linspace(mel(80), mel(rate_hz / 2), n + 2) / 2595) - 1)
-    f = np.arange(n_fft // 2 + 1) * rate_hz / n_fft
-    rise = (f[:, None] - points[:-2]) / (points[1:-1] - points[:-2])
-    fall = (points[2:] - f[:, None]) / (points[2:] - points[1:-1])
-    return np.maximum(0, np.minimum(rise, fall)).astype(np.float32)
-
-
 def correspondences(images: Library, sounds: Library, rng: np.random.Generator,
                     rows: np.ndarray | None = None) -> Pairs:  # fmt: skip
-    """Every image (or those of `rows`) with a sound of its class, each used once; all matched, each its own source."""
-    image = rng.permutation(len(images.label)) if rows is None else rows
-    sound = np.full(len(image), -1)
-    for c in np.unique(images.label):
-        mine = np.flatnonzero(images.label[image] == c)
-        theirs = rng.permutation(np.flatnonzero(sounds.label == c))
-        n = min(len(mine), len(theirs))
-        sound[mine[:n]] = theirs[:n]
-    image, sound = image[sound >= 0], sound[sound >= 0]
-    n = len(image)
-    return Pairs(image, sound, np.ones(n, bool), np.ones(n, bool), np.arange(n))
-
-
-def mismatch(pairs: Pairs, label: np.ndarray, sound_label: np.ndarray, protocol: str, share: float,
-             rng: np.random.Generator) -> Pairs:  # fmt: skip
-    """Shuffle the sounds, whole clips together, of all but about `share` of the clips: of whole classes ("class"), of
-    single clips ("sample"), or of whole classes for one half of the mismatch and single clips for the other ("half").
-
-    `label` of images and `sound_label` of sounds, by row of the libraries. About a tenth of single mismatched clips
-    still get a sound of their class.
-    """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol={protocol!r}; allowed: {', '.join(PROTOCOLS)}")
-    n = len(pairs.image)
-    kind = label[pairs.image]
-    classes = rng.permutation(np.unique(kind))
-    wrong = np.zeros(n, bool)
-    by_class = {"class": 1 - share, "sample": 0.0, "half": (1 - share) / 2}[protocol]
-    for c in classes:  # whole classes, as long as they bring the share nearer
-        size = (kind == c).mean()
-        if wrong.mean() + size / 2 <= by_class + 1e-9:
-            wrong |= kind == c
-    if protocol != "class":
-        left = np.flatnonzero(~wrong)
-        more = max(0, round(n * (1 - share)) - int(wrong.sum()))
-        wrong[rng.permutation(left)[:more]] = True
-    where = np.flatnonzero(wrong)
-    sound = pairs.sound.copy()
-    sound[where] = sound[rng.permutation(where)]
-    return Pairs(pairs.image, sound, ~wrong, label[pairs.image] == sound_label[sound], pairs.source)
+    """`curation.evaluation.pairs.correspondences` of two libraries."""
+    return pairs.correspondences(images.label, sounds.label, rng, rows)
 
 
 def uneven_rows(images: Library, largest: float, rng: np.random.Generator) -> np.ndarray:

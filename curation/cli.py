@@ -7,7 +7,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from curation.commands import array, audit, demo, exports, imports, run, settings
+from curation.commands import (
+    array,
+    audit,
+    counts,
+    demo,
+    diversity,
+    exports,
+    imports,
+    pretrain,
+    retrieval,
+    run,
+    settings,
+)
 from curation.commands.base import Commands
 from curation.errors import Cancelled, ConcordError
 
@@ -43,6 +55,6 @@ def build_parser() -> argparse.ArgumentParser:
         description="Curate audio-visual data sets by what sound and picture tell about each other.",
     )
     commands = Commands(parser)
-    for module in (run, imports, exports, audit, demo, array, settings):
+    for module in (run, imports, exports, audit, counts, retrieval, pretrain, diversity, demo, array, settings):
         module.register(commands)
     return parser

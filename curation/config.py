@@ -123,6 +123,14 @@ class SegmentConfig:
         "`even`: evenly spread. `windows` are always evenly spread.",
         choices=("different", "even"),
     )
+    source: str = setting(
+        "video",
+        "What counts as one source of clips, for bounds a source, audits and copies of a sound: `video`: each file; "
+        "`title`: its title or folder; `column:<name>`: a column that came with the media, such as a channel. A video "
+        "without a value is its own.",
+        pattern=r"video|title|column:.{1,80}",
+        allowed="video, title, or column: and the name of a column that came with the media",
+    )
     hop_s: float = setting(0.0, "`windows`: distance of two starts, seconds; 0 = clip_s.", low=0)
     detector: str = setting(
         "structure",
@@ -357,6 +365,12 @@ class SelectConfig:
     )  # fmt: skip
     include: str = setting("", "An SQL condition: clips that meet it are chosen first, before any comparison.")
     exclude: str = setting("", "An SQL condition: clips that meet it are never chosen.")
+    review: str = setting(
+        "none",
+        "What people said of single clips: `honour` chooses what they kept first and never what they dropped; their "
+        "word stands above `include` and `exclude`.",
+        choices=("none", "honour"),
+    )
     duplicates: str = setting(
         "one", "`one`: at most one clip of each duplicate group; `all`: as many as come.", choices=("one", "all")
     )
@@ -378,10 +392,29 @@ class SelectConfig:
 
 
 @dataclass(frozen=True)
+class NeighboursConfig:
+    """What finds the clips that sound or look most alike."""
+
+    layers: str = setting(
+        "",
+        "Only these layers, separated by commas; empty = all, each counting the same.",
+        pattern=r"[\w., -]*",
+        allowed="names of layers, separated by commas",
+    )
+    dim: int = setting(64, "Principal components that are compared.", low=2, high=256)
+    seed: int = setting(0, "Seed of the clips that the components and lists are fitted on.", low=0, high=2**63 - 1)
+
+
+@dataclass(frozen=True)
 class ProjectConfig:
     """The maps of sound and of picture."""
 
-    method: str = setting("pca", "How clips are laid out on a plane.", choices=("pca",))
+    method: str = setting(
+        "pca",
+        "How clips are laid out on a plane: `pca`: two principal components; `umap`: those, and a second map by UMAP, "
+        "which takes minutes.",
+        choices=("pca", "umap"),
+    )
     seed: int = setting(0, "Seed of the draw that the map is fitted on.", low=0, high=2**63 - 1)
 
 
@@ -406,6 +439,7 @@ class Config:
     health: HealthConfig = field(default_factory=HealthConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
+    neighbours: NeighboursConfig = field(default_factory=NeighboursConfig)
     project: ProjectConfig = field(default_factory=ProjectConfig)
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from curation.atomic import replacing
+from curation.atomic import PARTIAL_SUFFIX, replacing
 from curation.records import clip_keys
 
 KEYS = "clip_keys"
@@ -45,6 +45,11 @@ class EarlyFeatures:
         marks = {f"made_with/{name}": np.array(mark) for name, mark in made_with.items()}
         with replacing(self._folder / f"{part}.npz") as temporary, temporary.open("wb") as file:
             np.savez(file, **{KEYS: clip_keys(clip_ids)}, **marks, **features)  # type: ignore[arg-type]
+
+    def sweep(self) -> None:
+        """Remove what a killed writer left; its only writer is the one who calls."""
+        for file in self._folder.glob(f".*{PARTIAL_SUFFIX}"):
+            file.unlink(missing_ok=True)
 
     def drop(self, *, but: str = "") -> None:
         """Forget all, or all parts but those whose names begin with `but`."""

@@ -75,6 +75,19 @@ def subfolders(folder: str | os.PathLike[str], limit: int = 500) -> list[str]:
     return sorted(names, key=str.casefold)[:limit]
 
 
+def files_in(folder: str | os.PathLike[str], suffixes: tuple[str, ...], limit: int = 500) -> list[str]:
+    """Names of the files in an allowed folder with one of these endings, sorted, at most `limit`; as `subfolders`."""
+    names = []
+    try:
+        with os.scandir(check_allowed(folder)) as entries:
+            for entry in entries:
+                if entry.name.lower().endswith(suffixes) and not entry.name.startswith(".") and not _is_folder(entry):
+                    names.append(entry.name)
+    except OSError:
+        return []
+    return sorted(names, key=str.casefold)[:limit]
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()

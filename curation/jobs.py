@@ -99,6 +99,14 @@ def list_jobs(workspace: Workspace, limit: int = 20) -> list[dict[str, Any]]:
     return [record for job_id in ids[:limit] if (record := read_job(workspace, job_id))]
 
 
+def newest(workspace: Workspace) -> str:
+    """Id of the newest job, "" without one: what an idle page looks at, so it reads names alone."""
+    try:
+        return max((entry.name for entry in os.scandir(workspace.path / "jobs")), default="")
+    except OSError:
+        return ""
+
+
 def running_jobs(workspace: Workspace) -> list[dict[str, Any]]:
     """Jobs that are queued or running now."""
     return [record for record in list_jobs(workspace, 10 * KEPT_JOBS) if record["state"] not in FINAL_STATES]

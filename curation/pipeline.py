@@ -11,11 +11,22 @@ from typing import Any
 from curation.config import Config
 from curation.errors import ConcordError, MissingArtefactError
 from curation.progress import Progress
-from curation.stage import Report, Stage, StageContext, is_imported, run_stage, stale_targets
+from curation.stage import (
+    PartsDone,
+    Report,
+    Stage,
+    StageContext,
+    do_parts,
+    is_imported,
+    run_stage,
+    shared_decoders,
+    stale_targets,
+)
 from curation.stages.cluster import ClusterStage
 from curation.stages.features import FeaturesStage
 from curation.stages.filter import FilterStage
 from curation.stages.health import HealthStage
+from curation.stages.neighbours import NeighboursStage
 from curation.stages.project import ProjectStage
 from curation.stages.scan import ScanStage
 from curation.stages.segment import SegmentStage
@@ -30,6 +41,7 @@ STAGES: list[Stage] = [
     HealthStage(),
     ClusterStage(),
     SelectStage(),
+    NeighboursStage(),
     ProjectStage(),
 ]
 
@@ -42,6 +54,7 @@ READS = {
     "health": "features",
     "cluster": "features",
     "select": "cluster",
+    "neighbours": "features",
     "project": "features",
 }
 
@@ -81,22 +94,27 @@ def run(
     *,
     only: Sequence[str] | None = None,
     on_stage: Callable[[str, Report, float], None] | None = None,
+    do: PartsDone = do_parts,
 ) -> dict[str, Report]:
     """Run the stages named in `only` (all by default) in order, skipping what is done.
 
-    Raises the first error that stops everything; `on_stage(name, report, seconds)` is called after each stage.
+    Raises the first error that stops everything; `on_stage(name, report, seconds)` is called after each stage. `do`
+    does the parts: here, or on an engine.
     """
     reports = {}
     config = workspace.config
-    for stage in STAGES:
-        if only is not None and stage.name not in only:
-            continue
-        if only is None and not applies(stage, workspace):
-            continue
-        started = time.monotonic()
-        reports[stage.name] = run_stage(stage, StageContext(workspace, config, progress))
-        if on_stage:
-            on_stage(stage.name, reports[stage.name], time.monotonic() - started)
+    with shared_decoders(config) as decoders:
+        for stage in STAGES:
+            if only is not None and stage.name not in only:
+                continue
+            if only is None and not applies(stage, workspace):
+                continue
+            if not any(later.decodes for later in STAGES[STAGES.index(stage) :]):
+                decoders.close()  # their memory is of use to what follows
+            started = time.monotonic()
+            reports[stage.name] = run_stage(stage, StageContext(workspace, config, progress, decoders), do)
+            if on_stage:
+                on_stage(stage.name, reports[stage.name], time.monotonic() - started)
     return reports
 
 
@@ -106,7 +124,7 @@ def applies(stage: Stage, workspace: Workspace) -> bool:
         return True
     if stage.name in ("scan", "filter", "segment", "features", "health"):
         return False
-    if stage.name in ("cluster", "project"):
+    if stage.name in ("cluster", "neighbours", "project"):
         return bool(workspace.keys("features"))
     return True
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,17 @@ class SourceSpec:
     folder: `path` is a folder tree. list: `path` is a txt, csv, tsv or parquet file that names media files; names that
     are not absolute lie below `media`. metadata: `path` is the reference's tsv, `media` the folder of the files it
     describes. tars: `path` is a WebDataset tar, or a folder of them.
+
+    Of a list with columns: `title` names the one that holds the videos' titles ("": `title`), `columns` those that are
+    kept beside it (none: all). A source that is `removed` keeps its number, because rows of tables name sources by it.
     """
 
     kind: str
     path: str
     media: str = ""
+    title: str = ""
+    columns: tuple[str, ...] = ()
+    removed: bool = False
 
     @property
     def root(self) -> str:
@@ -33,9 +39,14 @@ class SourceSpec:
             return str(Path(self.path).parent)
         return self.media or self.path
 
-    def as_json(self) -> dict[str, str]:
+    def as_json(self) -> dict[str, Any]:
         """The entry of workspace.json."""
-        return {"kind": self.kind, "path": self.path} | ({"media": self.media} if self.media else {})
+        said = {"media": self.media, "title": self.title, "columns": list(self.columns), "removed": self.removed}
+        return {"kind": self.kind, "path": self.path} | {name: value for name, value in said.items() if value}
+
+    def is_of(self, other: SourceSpec) -> bool:
+        """True for the same media, whatever is kept of what is said about them."""
+        return (self.kind, self.path, self.media) == (other.kind, other.path, other.media)
 
 
 def folder(path: str | os.PathLike[str]) -> SourceSpec:
@@ -43,9 +54,16 @@ def folder(path: str | os.PathLike[str]) -> SourceSpec:
     return SourceSpec("folder", _absolute(path))
 
 
-def file_list(path: str | os.PathLike[str], media: str | os.PathLike[str] | None = None) -> SourceSpec:
+def file_list(
+    path: str | os.PathLike[str],
+    media: str | os.PathLike[str] | None = None,
+    *,
+    title: str = "",
+    columns: Sequence[str] = (),
+) -> SourceSpec:
     """A list of files; names in it that are not absolute are looked for below `media` (the list's own folder)."""
-    return SourceSpec("list", _absolute(path), _absolute(Path(path).parent if media is None else media))
+    folder_of = _absolute(Path(path).parent if media is None else media)
+    return SourceSpec("list", _absolute(path), folder_of, title, tuple(columns))
 
 
 def metadata(path: str | os.PathLike[str], media: str | os.PathLike[str]) -> SourceSpec:
@@ -56,6 +74,18 @@ def metadata(path: str | os.PathLike[str], media: str | os.PathLike[str]) -> Sou
 def tars(path: str | os.PathLike[str]) -> SourceSpec:
     """A WebDataset tar, or a folder that holds such tars."""
     return SourceSpec("tars", _absolute(path))
+
+
+def with_source(sources: Sequence[SourceSpec], spec: SourceSpec) -> list[SourceSpec]:
+    """`sources` and one more, at the end; where it is among them already, in its place (what is kept may differ)."""
+    if not any(one.is_of(spec) for one in sources):
+        return [*sources, spec]
+    return [spec if one.is_of(spec) else one for one in sources]
+
+
+def without_source(sources: Sequence[SourceSpec], number: int) -> list[SourceSpec]:
+    """`sources`, the one with this number marked as removed."""
+    return [replace(one, removed=True) if i == number else one for i, one in enumerate(sources)]
 
 
 def read_sources(description: Mapping[str, Any]) -> list[SourceSpec]:
@@ -69,7 +99,11 @@ def read_sources(description: Mapping[str, Any]) -> list[SourceSpec]:
                 f"workspace.json names a source that is not known: {str(entry)[:200]}.",
                 hint=f"Known kinds: {', '.join(KINDS)}.",
             )
-        found.append(SourceSpec(entry["kind"], entry["path"], str(entry.get("media", ""))))
+        said = {name: str(entry.get(name, "")) for name in ("media", "title")}
+        columns = tuple(map(str, entry.get("columns", ())))
+        found.append(
+            SourceSpec(entry["kind"], entry["path"], **said, columns=columns, removed=bool(entry.get("removed")))
+        )
     return found
 
 

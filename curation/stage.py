@@ -11,12 +11,14 @@ import contextlib
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 from curation.config import Config
-from curation.locks import writer_lock
+from curation.errors import LockedError
+from curation.locks import owner_is_gone, read_owner, writer_lock
 from curation.media.sandbox import Sandbox
 from curation.progress import Progress
 from curation.workspace import Workspace, fingerprint_of
@@ -50,17 +52,21 @@ class Report:
 
 @dataclass
 class StageContext:
-    """What a running stage may use: the workspace, the settings, progress, and processes that decode."""
+    """What a running stage may use: the workspace, the settings, progress, and processes that decode (`decoders`:
+    those that the stages of a run share)."""
 
     workspace: Workspace
     config: Config
     progress: Progress
+    decoders: Sandbox | None = None
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def sandbox(self, *, time_limit_s: float, memory_limit_mb: int, most_workers: int | None = None) -> Sandbox:
-        """Decoding processes for this stage, closed when it ends. As many as `resources.workers` (0: one a core), at
-        most `most_workers`."""
-        workers = self.config.resources.workers or max(1, len(os.sched_getaffinity(0)))
+        """Decoding processes under these limits: the shared ones, or some of its own, closed when the stage ends. As
+        many as `resources.workers` (0: one a core), at most `most_workers`."""
+        workers = decoding_workers(self.config)
+        if self.decoders is not None and (most_workers or workers) >= workers:
+            return self.decoders.limited(time_limit_s=time_limit_s, memory_limit_mb=memory_limit_mb)
         workers = min(workers, most_workers or workers)
         return self._stack.enter_context(
             Sandbox(workers=workers, time_limit_s=time_limit_s, memory_limit_mb=memory_limit_mb)
@@ -68,6 +74,16 @@ class StageContext:
 
     def close(self) -> None:
         self._stack.close()
+
+
+def shared_decoders(config: Config) -> Sandbox:
+    """Decoding processes for all stages of a run; none is started before a stage asks for them."""
+    return Sandbox(decoding_workers(config))
+
+
+def decoding_workers(config: Config) -> int:
+    """How many processes decode: `resources.workers`, or one a core."""
+    return config.resources.workers or max(1, len(os.sched_getaffinity(0)))
 
 
 class Work(ABC):
@@ -95,6 +111,7 @@ class Stage(ABC):
     version: ClassVar[int]  # raised only when the numbers that it writes change
     unit: ClassVar[str]  # what its progress counts, in the plural
     makes: ClassVar[str]  # what it makes, for messages
+    decodes: ClassVar[bool] = False  # whether it asks for `StageContext.sandbox`
 
     def look(self, workspace: Workspace) -> None:  # noqa: B027  (most stages read nothing outside the workspace)
         """Take note of what lies outside the workspace (the media folders) before a run."""
@@ -130,9 +147,45 @@ def stale_targets(workspace: Workspace, targets: list[Target]) -> list[Target]:
     ]
 
 
-def run_stage(stage: Stage, context: StageContext) -> Report:
+def stage_lock(workspace: Workspace, stage: str) -> Path:
+    """The lock of a stage's one writer."""
+    return workspace.path / "locks" / f"{stage}.lock"
+
+
+def shard_lock(workspace: Workspace, stage: str, shard: str) -> Path:
+    """The lock of one shard (`2/8`) of a stage."""
+    return workspace.path / "locks" / f"{stage}.{shard.replace('/', '-of-')}.lock"
+
+
+def _refuse_shards(workspace: Workspace, stage: str) -> None:
+    """A whole run would sweep away what shards are writing."""
+    for path in sorted((workspace.path / "locks").glob(f"{stage}.*-of-*.lock")):
+        owner = read_owner(path)
+        if owner is not None and not owner_is_gone(path, owner):
+            raise LockedError(
+                f"A shard is being done: {owner.get('purpose', path.stem)} on {owner.get('host', '?')}.",
+                hint="Wait for the shards to end, then merge.",
+            )
+
+
+PartsDone = Callable[["Stage", "Work", StageContext], None]
+"""Does the parts of a work that are not done yet: here one after another, or by an engine on many machines."""
+
+
+def do_parts(_stage: Stage, work: Work, context: StageContext) -> None:
+    """One part after another, in this process."""
+    for part in work.parts:
+        context.progress.check_cancelled()
+        if work.is_done(part):
+            context.progress.advance(part.size, finished_before=True)
+        else:
+            work.run(part)
+
+
+def run_stage(stage: Stage, context: StageContext, do: PartsDone = do_parts) -> Report:
     """Make what is stale of one stage. Cancelling or dying between two parts loses at most the part under way."""
-    with writer_lock(context.workspace.path / "locks" / f"{stage.name}.lock", purpose=stage.name):
+    with writer_lock(stage_lock(context.workspace, stage.name), purpose=stage.name):
+        _refuse_shards(context.workspace, stage.name)
         context.workspace.recover()
         stage.look(context.workspace)
         wanted = stage.targets(context.workspace, context.config)
@@ -148,12 +201,7 @@ def run_stage(stage: Stage, context: StageContext) -> Report:
         try:
             work = stage.plan(context, targets)
             context.progress.start(stage.name, sum(part.size for part in work.parts), stage.unit)
-            for part in work.parts:
-                context.progress.check_cancelled()
-                if work.is_done(part):
-                    context.progress.advance(part.size, finished_before=True)
-                else:
-                    work.run(part)
+            do(stage, work, context)
             report = work.finish()
             stage.settle(context.workspace, wanted)
         finally:

@@ -7,8 +7,10 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -211,16 +213,18 @@ class Workspace:
         path = self.artefact_path(key)
         if path.suffix == ".parquet" and (key in TABLES or key.startswith("columns/")):
             try:
-                metadata = pq.read_schema(path).metadata or {}
+                fingerprint, _ = _unchanged(path, _footer)
             except FileNotFoundError:
                 return None
             except (pa.ArrowException, OSError) as error:
                 raise WorkspaceError(f"{path} cannot be read ({error}).", hint="Remove it and run again.") from error
-            info = self._manifest().get(key, {})
-            return Artefact(key, metadata.get(_FINGERPRINT_KEY, b"").decode(), info)
-        if not (path / MARKER).is_file():
+            file = self.path / "manifest.json"
+            info = _unchanged(file, read_json).get(key, {}) if file.is_file() else {}
+            return Artefact(key, fingerprint, info)
+        try:
+            marker = _unchanged(path / MARKER, read_json)
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        marker = read_json(path / MARKER)
         if not isinstance(marker, dict) or not isinstance(marker.get("fingerprint"), str):
             raise WorkspaceError(f"{path / MARKER} is damaged.", hint=f"Remove the folder {path} and run again.")
         return Artefact(key, marker["fingerprint"], marker.get("info") or {})
@@ -350,11 +354,20 @@ class Workspace:
 
     def n_rows(self, key: str) -> int:
         """Number of rows of a table, without reading it."""
-        return int(pq.read_metadata(self.artefact_path(key)).num_rows)
+        return int(_unchanged(self.artefact_path(key), _footer)[1])
 
-    def query(self, sql: str, parameters: Sequence[Any] = (), **tables: pa.Table) -> pa.Table:
-        """Run SQL over the workspace's tables (by their keys) and the given Arrow tables; nothing else can be read."""
+    def query(
+        self, sql: str, parameters: Sequence[Any] = (), *, time_limit_s: float = 0.0, **tables: pa.Table
+    ) -> pa.Table:
+        """Run SQL over the workspace's tables (by their keys) and the given Arrow tables; nothing else can be read.
+
+        Raises `InputError` for what fails, writes, or takes longer than `time_limit_s` seconds (0 = no limit).
+        """
         connection = duckdb.connect(":memory:", config={"threads": 2, "memory_limit": "1GB"})
+        alarm = threading.Timer(time_limit_s or 1e6, connection.interrupt)
+        alarm.daemon = True
+        if time_limit_s:
+            alarm.start()
         try:
             files = [(key, path) for key in TABLES if (path := self.artefact_path(key)).is_file()]
             for key, path in files:
@@ -369,9 +382,14 @@ class Workspace:
             if [statement.type for statement in connection.extract_statements(sql)] != [duckdb.StatementType.SELECT]:
                 raise InputError("The query is not a single SELECT.", hint="Give one condition, without a semicolon.")
             return connection.sql(sql, params=list(parameters)).to_arrow_table()
+        except duckdb.InterruptException as error:
+            raise InputError(
+                f"The query took longer than {time_limit_s:g} s.", hint="Make the condition simpler.", code="timeout"
+            ) from error
         except duckdb.Error as error:
             raise InputError(f"The query failed: {error}", hint="Check the names of columns and the quotes.") from error
         finally:
+            alarm.cancel()
             connection.close()
 
     def array(self, key: str, name: str) -> np.ndarray:
@@ -437,6 +455,37 @@ class Workspace:
             shutil.rmtree(old, ignore_errors=True)
         else:
             old.rename(path)
+
+
+_KNOWN: OrderedDict[str, tuple[tuple[int, int, int], Any]] = OrderedDict()
+_KNOWN_LOCK = threading.Lock()
+_KNOWN_MAX = 512
+
+
+def _unchanged(path: Path, read: Callable[[Path], Any]) -> Any:
+    """What `read` made of a file, read again only when another file is in its place. Nobody may write into it.
+
+    A page asks for fingerprints hundreds of times; the footer of a large table takes milliseconds each time.
+    """
+    info = path.stat()
+    stamp, key = (info.st_ino, info.st_mtime_ns, info.st_size), str(path)
+    with _KNOWN_LOCK:
+        found = _KNOWN.get(key)
+        if found is not None and found[0] == stamp:
+            _KNOWN.move_to_end(key)
+            return found[1]
+    value = read(path)
+    with _KNOWN_LOCK:
+        _KNOWN[key] = (stamp, value)
+        while len(_KNOWN) > _KNOWN_MAX:
+            _KNOWN.popitem(last=False)
+    return value
+
+
+def _footer(path: Path) -> tuple[str, int]:
+    """Fingerprint and number of rows of a table."""
+    footer = pq.read_metadata(path)
+    return (footer.metadata or {}).get(_FINGERPRINT_KEY, b"").decode(), int(footer.num_rows)
 
 
 def _sweep(half_written: Iterable[Path]) -> None:

@@ -12,11 +12,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from explorer.theme import Modality, category_colors, modality_ink, palette, scale_stops
+from explorer.theme import Modality, category_colors, palette
 from explorer.views.breadth import Point
-
-MAX_POINTS = 5_000
-"""More points than this belong on the map's raster, not into a figure."""
 
 CONFIG: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 
@@ -270,53 +267,6 @@ def funnel(
     return figure
 
 
-def scatter_map(
-    xy: np.ndarray,
-    colors: np.ndarray | None = None,
-    *,
-    names: Sequence[str] | None = None,
-    color_title: str = "",
-    ids: Sequence[str] | None = None,
-    selected: np.ndarray | None = None,
-    modality: Modality | None = None,
-    dark: bool = False,
-    height: int = 480,
-) -> go.Figure:
-    """A map of at most `MAX_POINTS` clips; its axes carry no unit, only nearness counts, so they are not drawn.
-
-    xy: float (n, 2). colors: int (n,) categories (names says what 0, 1, ... mean; from the eighth on, hue by angle
-    around the map's middle) or float (n,) values on cividis, or None. ids: (n,) kept as customdata for clicks.
-    selected: bool (n,): the others turn grey. modality frames the map in amber or teal. Raises ValueError if there
-    are too many points.
-    """
-    if len(xy) > MAX_POINTS:
-        raise ValueError(f"a figure takes at most {MAX_POINTS:,} points, got {len(xy):,}: draw a sample or the raster")
-    if len(xy) == 0:
-        return empty("No clips to place yet.", dark=dark, height=height)
-    colours = palette(dark)
-    figure = _figure(dark, height)
-    points = np.asarray(xy, dtype=np.float64)
-    shown = np.ones(len(points), bool) if selected is None else np.asarray(selected, bool)
-    customdata = None if ids is None else np.asarray(ids, dtype=object)
-    if not shown.all():
-        _points(figure, points, ~shown, customdata, "not selected", {"color": colours.unselected, "opacity": 0.35})
-    if colors is None:
-        _points(figure, points, shown, customdata, "clips", {"color": colours.primary})
-    elif np.issubdtype(np.asarray(colors).dtype, np.floating):
-        marker = {"color": np.asarray(colors)[shown], "colorscale": _colorscale(dark), "colorbar": _bar(color_title)}
-        _points(figure, points, shown, customdata, color_title, marker)
-    else:
-        _categories(figure, points, np.asarray(colors), shown, customdata, names, dark)
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, scaleanchor="x")
-    frame = colours.border if modality is None else modality_ink(modality, dark)
-    figure.add_shape(
-        type="rect", xref="paper", yref="paper", x0=0, y0=0, x1=1, y1=1, line={"color": frame, "width": 1.5}
-    )
-    figure.update_layout(margin={"l": 2, "r": 2, "t": 32, "b": 2}, dragmode="lasso", hovermode="closest")
-    return figure
-
-
 def cluster_balance(
     before: np.ndarray,
     after: np.ndarray,
@@ -413,74 +363,13 @@ def _bar_axes(figure: go.Figure, unit: str, horizontal: bool) -> None:
         figure.update_yaxes(title_text=unit, rangemode="tozero")
 
 
-def _points(
-    figure: go.Figure,
-    xy: np.ndarray,
-    mask: np.ndarray,
-    customdata: np.ndarray | None,
-    name: str,
-    marker: dict[str, Any],
-) -> None:
-    figure.add_scattergl(
-        x=xy[mask, 0],
-        y=xy[mask, 1],
-        mode="markers",
-        name=short(name, 28),
-        customdata=None if customdata is None else customdata[mask],
-        marker={"size": 6 if len(xy) < 1500 else 4, **marker},
-        hovertemplate=f"{short(name, 60)}<extra></extra>",
-    )
-
-
-def _categories(
-    figure: go.Figure,
-    xy: np.ndarray,
-    colors: np.ndarray,
-    shown: np.ndarray,
-    customdata: np.ndarray | None,
-    names: Sequence[str] | None,
-    dark: bool,
-) -> None:
-    kinds = np.unique(colors)
-    if len(kinds) > 7:
-        marker = {"color": _angles(xy, colors, kinds)[shown]}
-        _points(figure, xy, shown, customdata, "clips", marker)
-        return
-    fixed = category_colors(7, dark)
-    for i, kind in enumerate(kinds):
-        known = names is not None and 0 <= int(kind) < len(names)
-        name = str(names[int(kind)]) if known and names is not None else str(int(kind))
-        _points(figure, xy, shown & (colors == kind), customdata, name, {"color": fixed[i]})
-
-
-def _angles(xy: np.ndarray, colors: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """A colour for each point by where its category's middle lies around the map's middle, as CSS hsl."""
-    middle = np.median(xy, axis=0)
-    by_kind: dict[int, str] = {}
-    for i, kind in enumerate(kinds):
-        x, y = np.median(xy[colors == kind], axis=0) - middle
-        by_kind[int(kind)] = f"hsl({np.degrees(np.arctan2(y, x)) % 360:.0f},58%,{(46, 58)[i % 2]}%)"
-    return np.array([by_kind[int(kind)] for kind in colors], dtype=object)
-
-
-def _colorscale(dark: bool) -> list[list[Any]]:
-    stops = scale_stops("count", dark)
-    return [[i / (len(stops) - 1), stop] for i, stop in enumerate(stops)]
-
-
-def _bar(title: str) -> dict[str, Any]:
-    return {"title": {"text": title, "side": "right"}, "thickness": 10, "outlinewidth": 0, "len": 0.8}
-
-
 __all__ = [
     "CONFIG",
-    "MAX_POINTS",
     "bars",
     "cluster_balance",
     "empty",
     "funnel",
     "mi_curve",
-    "scatter_map",
     "short",
     "template",
 ]

@@ -47,7 +47,8 @@ class ClipFile:
                 self._row_of.clear()
             self._learn(np.array(sorted({row for row in wanted if row not in self._known}), np.int64))
             found = [self._known[row] for row in wanted]
-        return pd.DataFrame(found, columns=list(COLUMNS))
+        # Clips that were brought in may have no times: NaN, not None
+        return pd.DataFrame(found, columns=list(COLUMNS)).astype({"start_s": float, "end_s": float})
 
     def row_of(self, clip_id: str) -> int | None:
         """The row of a clip: remembered where it was shown, otherwise looked for; None when it is not there."""

@@ -1,12 +1,10 @@
-"""Stills, the one player, and why a clip was picked: row numbers go in; the opened clip is kept in the address."""
+"""Stills and the one player: row numbers go in; the opened clip is kept in the address."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from curation.workspace import Workspace
@@ -14,25 +12,27 @@ from explorer import data, measures, routes
 from explorer.components.clip_grid import MAX_ITEMS, GridItem, clip_grid
 from explorer.components.player import PlayerEvent, player
 from explorer.state import goto, param, set_params
-from explorer.views import clips as views
 from explorer.views import words
 
-PRELOADED = 2
+PRELOADED = 3
+TURN = "clips.turn"
+"""Counts what was opened from outside the player, which otherwise knows best where a person is."""
 
 
 def tiles(ws: Workspace, rows: np.ndarray, run: str | None, badges: Sequence[str] | None = None) -> list[GridItem]:
     """Stills of at most 60 rows; what `run` left out is grey."""
     shown = rows[:MAX_ITEMS]
     frame = data.clip_frame(ws, shown)
+    playable = ws.artefact("videos") is not None
     selected = data.selected_mask(ws, run)[shown] if run else None
     return [
         GridItem(
             clip_id=clip.clip_id,
-            still_url=routes.still_url(ws, clip.clip_id),
+            still_url=routes.still_url(ws, clip.clip_id) if playable else None,
             caption=caption(clip.path, clip.start_s),
             badge=badges[i] if badges is not None else "",
             selected=bool(selected[i]) if selected is not None else None,
-            media_url=routes.proxy_url(ws, clip.clip_id),
+            media_url=routes.proxy_url(ws, clip.clip_id) if playable else None,
         )
         for i, clip in enumerate(frame.itertuples(index=False))
     ]
@@ -40,8 +40,7 @@ def tiles(ws: Workspace, rows: np.ndarray, run: str | None, badges: Sequence[str
 
 def caption(path: str, start_s: float) -> str:
     """A clip's short name: the file's stem and where the clip begins, where it is not the beginning."""
-    stem = PurePosixPath(path).stem or "clip"
-    return f"{stem} {words.clock(start_s)}" if start_s >= 0.05 else stem
+    return words.clip_name(path, start_s)
 
 
 def grid(
@@ -53,15 +52,17 @@ def grid(
     badges: Sequence[str] | None = None,
     tile_width: int = 132,
     max_height: int | None = None,
+    decisions: Sequence[str | None] | None = None,
 ) -> None:
-    """A grid of stills; the one that is clicked goes into the address as `clip`."""
+    """A grid of stills; the one that is clicked goes into the address as `clip`. `decisions`: keep, drop, maybe."""
     clip_grid(
         tiles(ws, rows, run, badges),
+        decisions=decisions,
         current=param("clip") or None,
         tile_width=tile_width,
         max_height=max_height,
         key=key,
-        on_event=lambda event: set_params(clip=event.clip_id),
+        on_event=lambda event: open_clip(event.clip_id),
     )
 
 
@@ -102,67 +103,16 @@ def show_player(ws: Workspace, row: int, among: np.ndarray, key: str, *, height:
     )
 
 
-def show_why(ws: Workspace, row: int, run: str | None) -> None:
-    """Where a clip comes from, whether and when it was picked, and its cell in every sound x picture pair."""
-    if run:
-        st.markdown(picked_line(ws, row, run))
-    show_source(ws, row)
-    _cells(ws, row)
-
-
 def show_source(ws: Workspace, row: int) -> None:
     """File, start and end of a clip, and the known answer where there is one."""
     clip = data.clip_at(ws, row)
     span = f"{words.clock(clip.start_s)}–{words.clock(clip.end_s)} ({clip.end_s - clip.start_s:.1f} s)"
-    st.caption(f"{words.literal(clip.path)} · {span}")
+    known = [words.literal(clip.path or clip.clip_id), *([span] if np.isfinite(clip.end_s - clip.start_s) else [])]
+    st.caption(" · ".join(known))
     answer = measures.truth(ws)
     if answer is not None and answer[1][row]:
         verb = "belong" if answer[0][row] else "do not belong"
         st.caption(f"Known answer: sound and picture {verb} together (truth_match)")
-
-
-def picked_line(ws: Workspace, row: int, run: str) -> str:
-    """`Picked 37th of 675 · added 2.31 nats to size × MI (typical 1.92)`, or what is known of another clip."""
-    picks = data.picks(ws, run)
-    found = picks[picks["row"] == row]
-    if not len(found):
-        score = float(data.scores(ws, run)[row])
-        text = f"**Not picked** of {words.count(len(picks))} in this run"
-        if not np.isfinite(score):
-            return text + " · it was never compared"
-        return text + f" · when last compared {words.number(-score)} nats below the best that was passed over"
-    rank, gain = int(found["rank"].iloc[0]), found["gain"].iloc[0]
-    text = f"**Picked {words.ordinal(rank)}** of {len(picks):,}"
-    if pd.isna(gain):
-        return text
-    if rank <= int(data.selections(ws)[run].get("selection_size", 0)):
-        return f"{text} · in the first batch, when there was nothing to compare with"
-    return f"{text} · added {words.nats(gain)} to size × MI (typical {words.number(picks['gain'].median())})"
-
-
-def _cells(ws: Workspace, row: int) -> None:
-    sounds, pictures = measures.names_of(ws, "audio"), measures.names_of(ws, "visual")
-    sides = [{name: data.assignments(ws, name) for name in names} for names in (sounds, pictures)]
-    cells = views.why(row, *sides)
-    if not cells:
-        return
-    mean = float(np.mean([cell.pmi for cell in cells]))
-    pairs = words.count(len(cells), "pairs")
-    st.caption(f"Its cell in {pairs} of clusterings · mean PMI {words.signed(mean)} nats (0 = as by chance)")
-    frame = pd.DataFrame(
-        {
-            "Sound": [f"{words.layer(cell.sound)} {cell.sound_cluster}" for cell in cells],
-            "Picture": [f"{words.layer(cell.picture)} {cell.picture_cluster}" for cell in cells],
-            "PMI, nats": [cell.pmi for cell in cells],
-            "Clips in cell": [cell.clips for cell in cells],
-        }
-    )
-    st.dataframe(
-        frame.style.format({"PMI, nats": words.signed}),
-        hide_index=True,
-        height=min(280, 36 + 35 * len(frame)),
-        column_config={"PMI, nats": st.column_config.NumberColumn(help="log(clips / expected): 0 = as by chance")},
-    )
 
 
 def open_in_clips(label: str, key: str, **params: object) -> None:
@@ -171,15 +121,20 @@ def open_in_clips(label: str, key: str, **params: object) -> None:
         goto("clips", **params)
 
 
-def count_line(ws: Workspace, rows: np.ndarray, run: str | None, *, filtered: bool) -> str:
+def count_line(ws: Workspace, n_found: int, hours: float, selected: int, run: str | None, *, filtered: bool) -> str:
     """`412 clips · 1.1 h · 12 % of all · 80 selected (19 %; of all 20 %)`."""
-    n, hours = data.n_clips(ws), float(data.hours(ws)[rows].sum(dtype=np.float64))
-    text = f"**{words.count(len(rows))}** · {words.hours(hours)}"
+    n_clips = data.n_clips(ws)
+    text = f"**{words.count(n_found)}** · {words.hours(hours)}"
     if filtered:
-        text += f" · {words.percent(len(rows) / n if n else None)} of all {words.count(n)}"
-    if run and len(rows):
-        mask = data.selected_mask(ws, run)
-        chosen = int(mask[rows].sum())
-        text += f" · {chosen:,} selected ({words.percent(chosen / len(rows))}"
-        text += f"; of all {words.percent(float(mask.mean()))})" if filtered else ")"
+        text += f" · {words.percent(n_found / n_clips if n_clips else None)} of all {words.count(n_clips)}"
+    if run and n_found:
+        text += f" · {selected:,} selected ({words.percent(selected / n_found)}"
+        share = len(data.picks(ws, run)) / n_clips
+        text += f"; of all {words.percent(share)})" if filtered else ")"
     return text
+
+
+def open_clip(clip_id: str) -> None:
+    """Show another clip in the player: for what is clicked outside of it."""
+    set_params(clip=clip_id)
+    st.session_state[TURN] = int(st.session_state.get(TURN, 0)) + 1

@@ -32,6 +32,16 @@ LABELS = {
     "filter.streams": "Streams a video must have",
     "filter.duplicates": "Second files of the same content",
     "filter.where": "Condition on any column, SQL",
+    "filter.metadata_min_duration_s": "Shortest, s",
+    "filter.metadata_max_duration_s": "Longest, s (0 = no limit)",
+    "filter.languages": "Languages that go on (empty = all)",
+    "filter.drop_categories": "Categories that are dropped",
+    "filter.drop_artist": "Artists",
+    "filter.drop_animation": "Animation",
+    "filter.drop_gaming": "Games",
+    "filter.drop_tutorial": "Tutorials",
+    "filter.drop_official": "Official videos",
+    "filter.keywords_in": "Words are looked for in",
     "segment.clip_s": "Length of a clip, s",
     "segment.mode": "Cut by",
     "segment.max_clips": "Most clips of one video (0 = all)",
@@ -56,6 +66,8 @@ CHOICES = {
     "scdet": "scdet: FFmpeg's filter, the reference's rule",
     "different": "those that look most different",
     "even": "evenly spread",
+    "title": "the title",
+    "title+description": "title and description",
 }
 
 

@@ -18,11 +18,14 @@ from explorer.views import overview, words
 
 DEMO_CLIPS = 160
 IMPORT_COMMANDS = """\
-python -m curation init WORKSPACE
-python -m curation import WORKSPACE --clips clips.csv
-python -m curation import WORKSPACE --features clap=sound.npy --modality audio
+python -m curation import WORKSPACE --clips clips.csv \\
+    --features audio:clap=sound.npy --features visual:dino=picture.npy
 python -m curation import WORKSPACE --assignments clusters.npy --names audio:a0,visual:v0
-python -m curation run WORKSPACE"""
+python -m curation run WORKSPACE
+# later, with more rows: only the new ones are taken
+python -m curation import WORKSPACE --add --clips more.csv \\
+    --features audio:clap=more_sound.npy --features visual:dino=more_picture.npy"""
+OTHER_SOURCES = "A list, metadata.tsv, or tars"
 
 
 # -- three ways to begin -----------------------------------------------------------------------------------------------
@@ -98,6 +101,9 @@ def _folder_card() -> None:
         if folder is not None:
             state.close_workspace()
             state.goto("ingest", ws=None, run=None, folder=str(folder))
+    if st.button(OTHER_SOURCES, type="tertiary", icon=":material/list_alt:", key="home.other_source"):
+        state.close_workspace()
+        state.goto("ingest", ws=None, run=None)
 
 
 def _bring_card() -> None:
@@ -236,5 +242,6 @@ def _facts(workspace: Workspace) -> dict[str, Any]:
     found["clusterings"] = len(data.clusterings(workspace))
     selections, current = data.selections(workspace), state.current_selection(workspace)
     found["selections"] = [selections[current]] if current else []
+    found["neighbours"] = len(workspace.keys("neighbours"))
     found["maps"] = len(workspace.keys("projections"))
     return found

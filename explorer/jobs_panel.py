@@ -1,7 +1,8 @@
 """Jobs of a workspace, read from disk: progress while one runs, its end, its log; started and cancelled from here.
 
-Only while a job runs does a fragment poll, once a second; when one ends the page reruns once, so that new results
-appear, and without a running job nothing polls. A reload or a second tab shows the same: nothing lives in the session.
+While a job runs a fragment polls once a second; when one ends the page reruns once, so that new results appear.
+Without one a fragment looks every few seconds whether a job was begun elsewhere: the names in one folder, nothing
+else. A reload or a second tab shows the same: nothing lives in the session.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _DISMISSED = "jobs.dismissed"
 _STOPPING = "jobs.stopping"
 JOB_ID = object()
 POLL = "1s"
+IDLE_POLL = "4s"
+DRAWN_MAX = 4
 LOG_SHOWN = 6000  # characters, the last ones
 
 
@@ -62,9 +65,12 @@ def draw(workspace: Workspace, *, every_stage: bool = False) -> None:
         st.text(st.session_state["jobs.error"])
     running = jobs.running_jobs(workspace)
     if running:
-        stages = {record["id"]: record.get("stage") for record in running}
+        stages = {record["id"]: record.get("stage") for record in running[:DRAWN_MAX]}
         _polling(workspace, stages, every_stage)
+        if len(running) > DRAWN_MAX:
+            st.caption(f"{len(running) - DRAWN_MAX} more jobs are running.")
         return
+    _idle(workspace, jobs.newest(workspace))
     st.session_state.pop(_STOPPING, None)
     last = jobs.list_jobs(workspace, limit=1)
     if last and last[0]["id"] not in st.session_state.get(_DISMISSED, set()) and worth_showing(last[0]):
@@ -79,6 +85,13 @@ def _polling(workspace: Workspace, stages: dict[str, Any], every_stage: bool) ->
     ended = len(records) < len(stages) or any(record["state"] in jobs.FINAL_STATES for record in records)
     went_on = every_stage and any(record.get("stage") != stages[record["id"]] for record in records)
     if ended or went_on:
+        st.rerun()
+
+
+@st.fragment(run_every=IDLE_POLL)
+def _idle(workspace: Workspace, newest: str) -> None:
+    """Notices a job that another tab, or a terminal, has begun."""
+    if jobs.newest(workspace) != newest:
         st.rerun()
 
 

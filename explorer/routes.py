@@ -22,19 +22,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
+import numpy as np
 import pyarrow.parquet as pq
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from curation.errors import ConcordError, MediaError, NotAllowedError
 from curation.home import cache_folder, check_allowed, open_allowed
+from curation.media import spectrogram
 from curation.media.location import locate
 from curation.media.sandbox import Sandbox
 from curation.records import real_path
 from curation.workspace import Workspace
+from explorer import access
+from explorer.clip_file import ClipFile
 from explorer.media_cache import BoundedFolder
+from explorer.views import words
 
 PREFIX = "/concord"
 WORKERS = 2
@@ -57,11 +62,12 @@ class Kind:
     folder: str
     suffix: str
     content_type: str
+    version: int = 1  # of what is drawn: files of another version are made anew
 
 
 STILL = Kind("still", "stills", ".jpg", "image/jpeg")
 PROXY = Kind("proxy", "proxies", ".mp4", "video/mp4")
-STRIP = Kind("strip", "strips", ".png", "image/png")
+STRIP = Kind("strip", "strips", ".png", "image/png", spectrogram.VERSION)
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ def proxy_url(ws: Workspace, clip_id: str) -> str:
 
 
 def strip_url(ws: Workspace, clip_id: str) -> str:
-    """Address of a clip's mel spectrogram, waveform and motion as one PNG."""
+    """Address of a clip's mel spectrogram, waveform, loudness and motion as one PNG."""
     return _url("strip", ws=ws.path, clip=clip_id)
 
 
@@ -100,6 +106,11 @@ def preview_still_url(path: str | os.PathLike[str]) -> str:
 def preview_proxy_url(path: str | os.PathLike[str]) -> str:
     """Address of the central ten seconds of a file that belongs to no workspace."""
     return _url("preview", kind="proxy", path=path)
+
+
+def point_url(ws: Workspace) -> str:
+    """Address of a clip's name and still as JSON, to which `&row=` and its row are added."""
+    return _url("point", ws=ws.path)
 
 
 def _url(route: str, **parameters: str | os.PathLike[str]) -> str:
@@ -178,7 +189,7 @@ async def _cut(kind: Kind, span: Span, folder: BoundedFolder) -> Path:
 
 
 def _name(kind: Kind, span: Span) -> str:
-    text = json.dumps([span.path, span.start_s, span.end_s, span.stamp, STILL_HEIGHT_PX, PROXY_HEIGHT_PX])
+    text = json.dumps([span.path, span.start_s, span.end_s, span.stamp, STILL_HEIGHT_PX, PROXY_HEIGHT_PX, kind.version])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest() + kind.suffix
 
 
@@ -192,7 +203,8 @@ class _Refusal(Exception):
         self.text = text
 
 
-def _clip_span(ws_path: str, clip: str) -> tuple[Workspace, Span]:
+def _clips_of(ws_path: str) -> tuple[Workspace, str]:
+    """A workspace that may be read, and the fingerprint of its clips."""
     try:
         workspace = open_allowed(ws_path)
         fingerprint = workspace.fingerprint("clips")
@@ -200,7 +212,14 @@ def _clip_span(ws_path: str, clip: str) -> tuple[Workspace, Span]:
         raise _Refusal(403, "This folder may not be read.") from None
     except ConcordError:
         raise _Refusal(404, "There is no such workspace.") from None
-    found = _find_clip(str(workspace.path), fingerprint, clip) if fingerprint is not None else None
+    if fingerprint is None:
+        raise _Refusal(404, "There is no such clip.")
+    return workspace, fingerprint
+
+
+def _clip_span(ws_path: str, clip: str) -> tuple[Workspace, Span]:
+    workspace, fingerprint = _clips_of(ws_path)
+    found = _find_clip(str(workspace.path), fingerprint, clip)
     if found is None:
         raise _Refusal(404, "There is no such clip.")
     root, path_bytes, start_s, end_s = found
@@ -276,6 +295,7 @@ def _route(name: str, handler: Handler) -> Route:
     async def answer(request: Request) -> Response:
         try:
             _refuse_strangers(request)
+            _refuse_unknown(request)
             return await handler(request, _parameters(request))
         except _Refusal as refusal:
             return _sentence(refusal.status, refusal.text)
@@ -306,6 +326,27 @@ async def _preview(_request: Request, parameters: dict[str, str]) -> Response:
     return _file(await _cut(kind, span, CUTTER.folder(cache_folder("previews"), PREVIEW_BYTES)), kind.content_type)
 
 
+async def _point(_request: Request, parameters: dict[str, str]) -> Response:
+    found = await run_in_threadpool(_named, parameters.get("ws", ""), parameters.get("row", ""))
+    return Response(json.dumps(found), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _named(ws_path: str, row: str) -> dict[str, str]:
+    """Name and still of the clip in a row."""
+    workspace, fingerprint = _clips_of(ws_path)
+    file = _clip_file(str(workspace.artefact_path("clips")), fingerprint)
+    if not (row.isascii() and row.isdecimal() and len(row) <= 9 and int(row) < file.n_clips):
+        raise _Refusal(404, "There is no such clip.")
+    clip = file.frame(np.array([int(row)])).iloc[0]
+    return {"name": words.clip_name(clip.path, clip.start_s), "still": still_url(workspace, clip.clip_id)}
+
+
+@functools.lru_cache(maxsize=4)
+def _clip_file(path: str, fingerprint: str) -> ClipFile:
+    """`fingerprint` is a key only."""
+    return ClipFile(Path(path))
+
+
 def _file(path: Path, content_type: str) -> Response:
     headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
     return FileResponse(path, media_type=content_type, headers=headers)
@@ -333,9 +374,32 @@ def _refuse_strangers(request: Request) -> None:
         raise _Refusal(403, "Other sites may not read from here.")
 
 
+def _refuse_unknown(request: Request) -> None:
+    if not access.is_known(request.cookies.get(access.COOKIE)):
+        raise _Refusal(401, "This server asks for its token first.")
+
+
+async def _enter(request: Request) -> Response:
+    """A ticket becomes a cookie, which scripts cannot read and other sites cannot send."""
+    try:
+        _refuse_strangers(request)
+    except _Refusal as refusal:
+        return _sentence(refusal.status, refusal.text)
+    if not access.redeem(_parameters(request).get("ticket", "")):
+        return _sentence(403, "This ticket is not valid any more. Go back and give the token again.")
+    answer = RedirectResponse("/", 303, headers={"Cache-Control": "no-store"})
+    secure = request.url.scheme == "https"
+    answer.set_cookie(
+        access.COOKIE, access.cookie_value(), access.COOKIE_S, httponly=True, samesite="strict", secure=secure
+    )
+    return answer
+
+
 ROUTES: list[BaseRoute] = [
     _route("still", _clip_route(STILL)),
     _route("proxy", _clip_route(PROXY)),
     _route("strip", _clip_route(STRIP)),
     _route("preview", _preview),
+    _route("point", _point),
+    Route(access.ENTER, _enter, methods=["GET"]),
 ]

@@ -1,4 +1,4 @@
-"""What stands at the left of every page: workspace picker, links to the pages, the run that is shown, the jobs."""
+"""What stands at the left of every page: workspace, links to the pages, the run that is shown, named views, jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streamlit.navigation.page import Page
 
 from curation.errors import ConcordError
 from curation.workspace import Workspace
-from explorer import data, jobs_panel, recent, state
+from explorer import data, jobs_panel, named_views, recent, state
 from explorer.navigation import PageInfo, draw_links
 from explorer.views import words
 from explorer.views.overview import selection_labels
@@ -27,6 +27,7 @@ def draw(pages: list[tuple[PageInfo, Page]], workspace: Workspace | None, here: 
     if workspace is None:
         return
     _run_picker(workspace)
+    named_views.draw(workspace, pages, here)
     if here not in PAGES_WITH_OWN_PANEL:
         jobs_panel.draw(workspace)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from explorer import export_parts
+from explorer.layout import split
 from explorer.state import require_workspace
 
 workspace = require_workspace("clips")
 st.title("Export")
-choices, rows = st.columns([2, 3], gap="large")
+choices, rows = split([2, 3])
 with choices:
     choice = export_parts.draw_choices(workspace)
 with rows:

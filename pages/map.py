@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
 
-from explorer import data, map_panel
+from explorer import map_measures, map_panel
 from explorer.state import current_selection, empty_state, require_workspace
-from explorer.views import maps as views
-from explorer.views import words
 
 workspace = require_workspace("clips")
-maps = map_panel.coordinates(workspace)
-if not maps:
+there = map_measures.layouts(workspace)
+if not there:
     empty_state("The maps were not made yet.", "Run what is missing", "home")
-run = current_selection(workspace)
-rows = views.drawn_rows(list(maps.values()))
-if not len(rows):
+if not any(np.isfinite(xy[:, 0]).any() for xy in map_measures.coordinates(workspace, there[0]).values()):
     empty_state("No clip has a place on the maps: none has usable sound or picture.", "See the clips", "clips")
-st.title("Map")
-top, note = st.columns([1, 2.4], vertical_alignment="bottom")
-with top:
-    coloring = map_panel.choose_coloring(workspace, run, rows)
-total = data.n_clips(workspace)
-sampled = f"{words.count(len(rows))} of {total:,}, drawn by hash" if len(rows) < total else f"all {words.count(total)}"
-note.caption(
-    f"{sampled} · first two principal components of each modality's features; only nearness counts, axes have no unit"
-)
-marked = map_panel.draw_maps(workspace, maps, rows, coloring)
-map_panel.draw_marked(workspace, run, marked)
+run = current_selection(workspace)
+header = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
+header.title("Map", width="content")
+layout, color = map_panel.choose_view(workspace, run)
+header.caption(map_panel.note(workspace, layout), width="content")
+map_panel.draw(workspace, run, layout, color)

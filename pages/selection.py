@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from explorer import funnel_panel, run_panel, run_settings
+from explorer import funnel_panel, recluster_panel, run_panel, run_settings
 from explorer.layout import split
 from explorer.state import current_selection, require_workspace
 
@@ -13,6 +13,7 @@ st.title("Selection")
 settings, results = split([1, 2.4])
 with settings, st.container(border=True):
     wanted = run_settings.draw(workspace)
+    recluster_panel.expander(workspace, wanted.changes)
 with results:
     run = current_selection(workspace)
     if not run_panel.draw_live(workspace):

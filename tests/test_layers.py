@@ -42,31 +42,89 @@ MAY_IMPORT: dict[str, set[str]] = {
     "extractors": {"media", "atomic"},
     "health": {"config", "extractors", "kernels"},
     "sources": STORE | {"media"},
+    "preview": STORE | {"sources", "media", "home"},
     "stage": STORE | {"media"},
     "stages": STORE
     | API
-    | {"stage", "early", "sources", "media", "extractors", "health", "kernels", "methods", "checks"},
+    | {
+        "stage",
+        "early",
+        "sources",
+        "media",
+        "extractors",
+        "health",
+        "kernels",
+        "methods",
+        "checks",
+        "neighbours",
+        "review",
+    },
     "pipeline": STORE | {"stage", "stages"},
+    "sharding": GROUND | {"stage"},
+    "distributed": STORE | {"stage", "pipeline"},
     "listing": STORE,
     "truth": STORE | {"export"},
+    "names": STORE,
+    "counts": STORE,
+    "counts_sample": STORE | NUMBERS | {"clustering", "stages"},
+    "counts_run": STORE | NUMBERS | {"clustering", "counts", "counts_sample", "stages"},
+    "counts_trial": STORE | NUMBERS | {"clustering", "counts", "counts_sample", "stages"},
+    "review": STORE,
+    "neighbours": STORE | {"kernels", "media", "extractors"},
+    "evaluation": STORE
+    | NUMBERS
+    | {"clustering", "media", "importers", "truth", "methods", "selection", "information"},
+    "diversity": STORE | NUMBERS | {"evaluation", "selection"},
+    "retrieval": STORE | NUMBERS | {"evaluation", "methods"},
     "audit": STORE | {"media"},
     "audit_draw": STORE | {"kernels", "audit"},
     "audit_report": {"kernels", "audit"},
-    "exporters": STORE,
+    "pretraining": STORE | NUMBERS | {"media", "extractors", "clustering", "selection", "information"},
+    "exporters": STORE | {"review", "media", "kernels", "methods"},
     "export": STORE | {"exporters"},
+    "bundle_check": STORE | {"pipeline", "review", "exporters"},
+    "named_views": STORE,
     "importers": STORE | NUMBERS | {"stage"},
     "demo": GROUND | {"media"},
     "commands": STORE
     | API
     | AUDIT
-    | {"jobs", "pipeline", "sources", "stages", "listing", "truth", "export", "importers", "demo"},
+    | {
+        "jobs",
+        "pipeline",
+        "stage",
+        "sharding",
+        "distributed",
+        "sources",
+        "stages",
+        "listing",
+        "truth",
+        "export",
+        "importers",
+        "demo",
+        "bundle_check",
+    }
+    | {"counts", "counts_run", "counts_trial", "evaluation", "retrieval", "diversity"}
+    | {"pretraining"},
     "cli": {"commands"},
     "__init__": API | {"workspace"},
     "__main__": {"cli"},
 }
 # What the explorer may take from the engine, by part.
-EXPLORER_MAY = STORE | {"jobs", "stage", "pipeline", "listing", "export", "exporters", "truth", "home", "errors"}
-EXPLORER_MAY |= AUDIT
+EXPLORER_MAY = STORE | {
+    "jobs",
+    "preview",
+    "stage",
+    "pipeline",
+    "listing",
+    "export",
+    "exporters",
+    "truth",
+    "home",
+    "errors",
+}
+EXPLORER_MAY |= {"pretraining", "retrieval", "diversity"}
+EXPLORER_MAY |= AUDIT | {"named_views", "counts", "neighbours", "names", "review"}
 VIEWS_MAY = EXPLORER_MAY | {"kernels", "information"}
 ROUTES_MAY = EXPLORER_MAY | {"media"}
 
@@ -125,7 +183,7 @@ def test_kernels_touch_no_files_and_no_settings(path: Path) -> None:
     standard = (
         "collections concurrent contextlib dataclasses enum functools math os threading time types typing warnings"
     )
-    numerical = "faiss llvmlite numba numpy scipy threadpoolctl torch"
+    numerical = "faiss llvmlite numba numpy scipy threadpoolctl torch umap"
     allowed = {"__future__", "curation", *standard.split(), *numerical.split()}
     if path.name == "compiled.py":  # keeps compiled machine code on disk, which is how kernels start, not what they do
         allowed |= {"hashlib", "pathlib"}

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -54,9 +54,13 @@ def open_or_create(options: argparse.Namespace) -> Workspace:
             workspace = Workspace.create(options.workspace, name=options.name)
         else:
             workspace = Workspace.open(options.workspace)
-        added = [spec for spec in given if spec not in workspace.sources]
-        if added:
-            workspace.configure(sources=[*workspace.sources, *added])
+        wanted = _without(workspace.sources, options.remove)
+        for spec in given:
+            is_there = any(one.is_of(spec) and not one.removed for one in wanted)
+            if not is_there or spec.title or spec.columns:  # else what was said of it before holds
+                wanted = sourcespec.with_source(wanted, spec)
+        if wanted != workspace.sources:
+            workspace.configure(sources=wanted)
     else:
         # Settings are checked first, so that a wrong one leaves no half-made workspace.
         from curation.config import Config
@@ -65,6 +69,19 @@ def open_or_create(options: argparse.Namespace) -> Workspace:
         workspace = Workspace.create(options.workspace, name=getattr(options, "name", ""), sources=given)
     keep_settings(workspace, options)
     return workspace
+
+
+def _without(sources: list[SourceSpec], paths: Sequence[str]) -> list[SourceSpec]:
+    """`sources`, those with one of these paths marked as removed. Raises `InputError` for a path that none has."""
+    for text in paths:
+        path = sourcespec.folder(text).path
+        numbers = [i for i, one in enumerate(sources) if one.path == path and not one.removed]
+        if not numbers:
+            there = ", ".join(one.path for one in sources if not one.removed) or "none"
+            raise InputError(f"No source of the workspace has the path {path}.", hint=f"Sources: {there}.")
+        for number in numbers:
+            sources = sourcespec.without_source(sources, number)
+    return sources
 
 
 def add_sources(command: argparse.ArgumentParser) -> None:
@@ -84,11 +101,22 @@ def add_sources(command: argparse.ArgumentParser) -> None:
         **repeated,
     )
     command.add_argument("--tars", metavar="FOLDER", help="folder of WebDataset tars, or one tar", **repeated)
+    command.add_argument("--list-title", default="", metavar="COLUMN", help="column of --list that holds titles")
+    command.add_argument("--list-columns", default="", metavar="A,B", help="columns of --list to keep; all by default")
+    command.add_argument(
+        "--list-media", default=None, metavar="FOLDER", help="folder that the paths in --list are below"
+    )
+    command.add_argument("--remove", metavar="PATH", help="leave out the source with this path", **repeated)
 
 
 def named_sources(options: argparse.Namespace) -> list[SourceSpec]:
     """The sources that a command names, kind by kind. Raises `InputError` for what is not there."""
-    specs = [*map(sourcespec.folder, options.media), *map(sourcespec.file_list, options.list)]
+    columns = [name.strip() for name in options.list_columns.split(",") if name.strip()]
+    specs = [*map(sourcespec.folder, options.media)]
+    specs += [
+        sourcespec.file_list(file, options.list_media, title=options.list_title, columns=columns)
+        for file in options.list
+    ]
     specs += [sourcespec.metadata(file, folder) for file, folder in options.metadata]
     specs += map(sourcespec.tars, options.tars)
     for spec in specs:

@@ -19,6 +19,10 @@ def register(commands: Commands) -> None:
         "--clips", type=Path, default=None, help="csv or parquet: one row a clip, in the order of the arrays"
     )
     command.add_argument(
+        "--add", action="store_true",
+        help="rows that are no clip yet become clips; what is there stays, only clips without values get some",
+    )  # fmt: skip
+    command.add_argument(
         "--features", action="append", default=[], metavar="[audio:|visual:]NAME[/LAYER]=FILE",
         help="features (N, dim), .npy or parquet; may be repeated",
     )  # fmt: skip
@@ -47,10 +51,10 @@ def register(commands: Commands) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
-    if not any((options.assignments, options.features, options.shards, options.list, options.table)):
+    if not any((options.clips, options.assignments, options.features, options.shards, options.list, options.table)):
         raise InputError(
             "Nothing to import.",
-            hint="Give --assignments, --features, --shards, --list, --columns or --truth; see: import --help",
+            hint="Give --clips, --assignments, --features, --shards, --list, --columns or --truth; see: import --help",
         )
     if options.list and not options.name:
         raise InputError("--list needs --name, the name of the selection.")
@@ -70,15 +74,28 @@ def _imported(workspace: Workspace, options: argparse.Namespace, progress: Progr
     if options.shards:
         reports.append(
             importers.import_shards(
-                workspace, options.shards, segments=options.segments, prefix=options.prefix, progress=progress
+                workspace,
+                options.shards,
+                segments=options.segments,
+                prefix=options.prefix,
+                progress=progress,
+                add=options.add,
             )
         )
+    if options.clips and not (options.assignments or options.features):
+        reports.append(importers.import_clips(workspace, options.clips, add=options.add))
     if options.assignments:
         names = [name for name in options.names.split(",") if name]
-        reports.append(importers.import_assignments(workspace, options.assignments, names, clips_file=options.clips))
+        reports.append(
+            importers.import_assignments(
+                workspace, options.assignments, names, clips_file=options.clips, add=options.add
+            )
+        )
     if options.features:
         files = [importers.parse_feature_file(item, options.modality) for item in options.features]
-        reports += importers.import_arrays(workspace, files, clips_file=options.clips, progress=progress)
+        reports += importers.import_arrays(
+            workspace, files, clips_file=options.clips, progress=progress, add=options.add
+        )
     if options.list:
         reports.append(
             importers.import_list(workspace, options.list, options.name, key=options.key, start=options.start)

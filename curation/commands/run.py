@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from curation import jobs
@@ -30,12 +31,16 @@ STAGES = {
     "health": "find silence, clipping, black, static pictures, missing streams, speech and music",
     "cluster": "cluster every layer",
     "select": "choose the subset",
+    "neighbours": "make sounds and pictures comparable, each clip with every other",
     "project": "lay out the maps of sound and picture",
 }
 
 
+SHARED_OUT = ("scan", "segment", "features")  # stages whose parts may be done anywhere
+
+
 def register(commands: Commands) -> None:
-    """init, run, one command a stage, status, cancel."""
+    """init, run, one command a stage, merge, status, cancel."""
     command = commands.add("init", "make a workspace", _init)
     add_sources(command)
     command.add_argument("--name", default="", help="name shown in the explorer")
@@ -45,9 +50,19 @@ def register(commands: Commands) -> None:
     add_sources(command)
     command.add_argument("--until", choices=tuple(STAGES), default=None, help="stop after this stage")
     add_settings(command)
+    _add_engine(command)
 
     for name, help in STAGES.items():
-        add_settings(commands.add(name, help, _stage))
+        command = commands.add(name, help, _stage)
+        add_settings(command)
+        _add_engine(command)
+        if name in SHARED_OUT:
+            command.add_argument(
+                "--shard", default="", metavar="I/N", help="do only this share of the parts; `merge` joins them"
+            )
+
+    command = commands.add("merge", "join what the shards of a stage have done", _merge)
+    command.add_argument("stage", choices=SHARED_OUT)
 
     command = commands.add("status", "what is done, stale, failed and why", _status)
     command.add_argument("--json", action="store_true", help="as JSON")
@@ -65,8 +80,8 @@ def _init(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> None:
     workspace = open_or_create(options)
     only = tuple(STAGES)[: list(STAGES).index(options.until) + 1] if options.until else None
-    with job(workspace, options, "run") as (progress, record):
-        run_stages(workspace, progress, record, only)
+    with job(workspace, options, "run") as (progress, record), _engine(options) as do:
+        run_stages(workspace, progress, record, only, do)
 
 
 def _stage(options: argparse.Namespace) -> None:
@@ -74,8 +89,61 @@ def _stage(options: argparse.Namespace) -> None:
     keep_settings(workspace, options)
     for line in _stale_before(workspace, options.command):
         print(line)
-    with job(workspace, options, options.command) as (progress, record):
-        run_stages(workspace, progress, record, (options.command,))
+    with job(workspace, options, options.command) as (progress, record), _engine(options) as do:
+        if getattr(options, "shard", ""):
+            _run_shard(workspace, options, progress)
+        else:
+            run_stages(workspace, progress, record, _with_needed(options.command, workspace), do)
+
+
+def _add_engine(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--engine", choices=("local", "ray"), default="local", help="where parts are done")
+    command.add_argument("--address", default="auto", help="of the Ray cluster; `local`: one on this machine's cores")
+    command.add_argument("--actors", type=int, default=0, help="parts at once on the cluster; 0: one a CPU")
+
+
+@contextlib.contextmanager
+def _engine(options: argparse.Namespace) -> Iterator[Any]:
+    """What does the parts, as `pipeline.run` takes it; a cluster is left at the end."""
+    from curation.stage import do_parts
+
+    if options.engine == "local":
+        yield do_parts
+        return
+    from curation.distributed.ray_engine import RayEngine
+
+    with RayEngine(options.address, options.actors) as engine:
+        yield engine.do
+
+
+def _run_shard(workspace: Workspace, options: argparse.Namespace, progress: Progress) -> None:
+    from curation.pipeline import stage_named
+    from curation.sharding import Shard, run_shard
+    from curation.stage import StageContext
+
+    shard = Shard.parse(options.shard)
+    report = run_shard(stage_named(options.command), StageContext(workspace, workspace.config, progress), shard)
+    if report.facts.get("skipped"):
+        print(f"{options.command:9} already done")
+    else:
+        print(f"{options.command:9} shard {shard}: {report.facts['parts']} of {report.facts['of_parts']} parts")
+
+
+def _merge(options: argparse.Namespace) -> None:
+    from curation.pipeline import stage_named
+    from curation.sharding import check_merged
+    from curation.stage import StageContext
+
+    workspace = Workspace.open(options.workspace)
+    with job(workspace, options, f"merge {options.stage}") as (progress, record):
+        check_merged(stage_named(options.stage), StageContext(workspace, workspace.config, progress))
+        run_stages(workspace, progress, record, (options.stage,))
+
+
+def _with_needed(stage: str, workspace: Workspace) -> tuple[str, ...]:
+    """A stage alone, with the neighbours before it where it lays out by them."""
+    by_neighbours = stage == "project" and workspace.config.project.method == "umap"
+    return ("neighbours", stage) if by_neighbours else (stage,)
 
 
 def _stale_before(workspace: Workspace, stage: str) -> list[str]:
@@ -93,9 +161,16 @@ def _stale_before(workspace: Workspace, stage: str) -> list[str]:
     return lines
 
 
-def run_stages(workspace: Workspace, progress: Progress, record: jobs.JobRecord, only: Sequence[str] | None) -> None:
+def run_stages(
+    workspace: Workspace,
+    progress: Progress,
+    record: jobs.JobRecord,
+    only: Sequence[str] | None,
+    do: Any = None,
+) -> None:
     """Run stages (all that are needed where `only` is None), a line for each as it ends."""
     from curation import pipeline
+    from curation.stage import do_parts
 
     def say(name: str, report: Any, seconds: float) -> None:
         facts = {key: value for key, value in report.facts.items() if value is not None}
@@ -111,7 +186,7 @@ def run_stages(workspace: Workspace, progress: Progress, record: jobs.JobRecord,
         record.result({name: facts})
         sys.stdout.flush()
 
-    pipeline.run(workspace, progress, only=only, on_stage=say)
+    pipeline.run(workspace, progress, only=only, on_stage=say, do=do or do_parts)
 
 
 def _status(options: argparse.Namespace) -> None:

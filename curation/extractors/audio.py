@@ -19,7 +19,7 @@ class SoundExtractor(ClipExtractor):
     """Five layers of sound statistics; see `descriptions`. The arithmetic is in `sound_layers`."""
 
     name: ClassVar[str] = "sound"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     modality = "audio"
     layers: ClassVar[tuple[Layer, ...]] = (
         Layer("logmel", 128),
@@ -39,7 +39,7 @@ class SoundExtractor(ClipExtractor):
 
     @cached_property
     def _front_end(self) -> FrontEnd:
-        # torch and torchaudio take a second to import: naming the layers must not cost that.
+        # Tables are made once they are needed: naming the layers must not cost that.
         from curation.extractors.sound_layers import FrontEnd
 
         return FrontEnd()

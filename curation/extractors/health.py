@@ -21,7 +21,7 @@ class SoundHealthExtractor(ClipExtractor):
     """Silence, clipping, loudness, and what tells speech and music from other sound."""
 
     name: ClassVar[str] = "sound-health"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     modality = "audio"
     kind = "measures"
     layers: ClassVar[tuple[Layer, ...]] = (
@@ -47,7 +47,7 @@ class PictureHealthExtractor(ClipExtractor):
     """Black, stillness, steps, and when the picture begins and ends."""
 
     name: ClassVar[str] = "picture-health"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     modality = "visual"
     kind = "measures"
     layers: ClassVar[tuple[Layer, ...]] = (Layer("motion", len(MOTION_NAMES), "float32"),)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from curation.extractors import stft
 from curation.extractors.base import ClipExtractor, InputSpec, Layer
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ def sound_onsets(samples: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.ndar
     # So that the window of moment k has its centre at (k + 0.5) hops.
     lead = (size - hop) // 2
     padded = np.pad(samples, (lead, size), mode="constant")
-    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop][: -(-samples.size // hop)]
-    level = _band_levels(frames, size, rate_hz)
+    level = _band_levels(padded[: size + hop * (-(-samples.size // hop) - 1)], size, hop, rate_hz)
     before = np.maximum(np.pad(level, ((1, 0), (0, 0)), "edge")[:-1], np.pad(level, ((2, 0), (0, 0)), "edge")[:-2])
     rise = np.maximum(level - before, 0.0).mean(axis=1)
     rise = np.maximum(rise - USUAL * float(np.median(rise)), 0.0)
@@ -49,14 +49,10 @@ def sound_onsets(samples: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.ndar
     return rise.sum(axis=1)[:SOUND_BINS], np.array([SOUND_STEP_S / 2, SOUND_STEP_S, min(len(rise), SOUND_BINS)])
 
 
-def _band_levels(frames: np.ndarray, size: int, rate_hz: int) -> np.ndarray:
+def _band_levels(samples: np.ndarray, size: int, hop: int, rate_hz: int) -> np.ndarray:
     """float32 (T, N_BANDS): log power of bands of equal ratio, never below the floor of the clip."""
-    from scipy import fft  # a tenth of a second to import: only where sound is measured
-
-    spectrum = fft.rfft(frames * np.hanning(size + 1)[:-1].astype(np.float32), axis=1)
     bins = np.unique(np.round(np.geomspace(LOW_HZ, HIGH_HZ, N_BANDS + 1) * size / rate_hz).astype(int))
-    power = spectrum[:, bins[0] : bins[-1]]
-    power = (power.real**2 + power.imag**2) * np.float32(1 / size**2)
+    power = stft.power(samples, size, hop, bins=slice(bins[0], bins[-1])) * np.float32(1 / size**2)
     bands = np.add.reduceat(power, bins[:-1] - bins[0], axis=1)
     loud = float(np.percentile(bands.sum(axis=1), 99)) / bands.shape[1]
     return np.log(np.maximum(bands, max(loud * 10 ** (-FLOOR_DB / 10), 10 ** (FLOOR_DBFS / 10) / bands.shape[1])))

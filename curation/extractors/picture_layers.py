@@ -2,7 +2,7 @@
 
 Still layers look at up to six frames spread over the clip and give the mean over them and the deviation
 between them, so a slide show is described by its slides and by how much they differ. `motion` looks at every
-frame. Imported when first needed, because torch takes a second.
+frame.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import torch
-from torch.nn import functional as F
 
 from curation.extractors.randconv import RandomConvolutions
+from curation.media.luma import luma
 
 MAX_STILLS = 6
-CONV_SIZE, COLOUR_SIZE, COLOUR_GRID, N_HUES, N_LEVELS = 64, 32, 3, 8, 3
+CONV_SIZE, COLOUR_GRID, N_HUES, N_LEVELS = 64, 3, 8, 3
 GREY_SIZE, HOG_CELLS, HOG_GRID, N_ANGLES = 96, 8, 4, 9
 N_SCALES, TEXTURE_GRID, N_PATTERNS = 4, 3, 59
 MOTION_SIZE, MOTION_GRID = 24, 4
@@ -32,20 +31,22 @@ class FrontEnd:
     def __init__(self, conv_seed: int) -> None:
         self._convolutions = RandomConvolutions(conv_seed)
 
-    def layers(self, frames: np.ndarray, frame_rate_hz: float) -> dict[str, np.ndarray]:
-        """Layer name -> vector of uint8 RGB frames (T, H, W, 3), T, H, W >= 1."""
+    def layers(
+        self, frames: np.ndarray, frame_rate_hz: float, lumas: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """Layer name -> vector of uint8 RGB frames (T, H, W, 3), T, H, W >= 1. lumas: `luma(frames)` if it was made."""
         rgb, grey = stills(frames)
-        colours = F.avg_pool2d(rgb, CONV_SIZE // COLOUR_SIZE).numpy().transpose(0, 2, 3, 1)
+        colours = halved(rgb).transpose(0, 2, 3, 1)
         return {
             "colour": over_frames(colour_grid(colours), colour_histogram(colours)),
             "gradient": over_frames(oriented_gradients(grey)),
             "texture": over_frames(binary_patterns(grey), detail(grey)),
-            "motion": motion(frames, frame_rate_hz),
+            "motion": motion(luma(frames) if lumas is None else lumas, frame_rate_hz),
             "conv": over_frames(self._convolutions(rgb)),
         }
 
 
-def stills(frames: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
+def stills(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Up to MAX_STILLS of the frames, evenly chosen, stretched to squares.
 
     Returns RGB float32 (K, 3, CONV_SIZE, CONV_SIZE) and grey float32 (K, GREY_SIZE, GREY_SIZE), both 0 to 1.
@@ -53,28 +54,42 @@ def stills(frames: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
     # Centres of K equal spans: the first frame of a clip is often a fade.
     n_stills = min(len(frames), MAX_STILLS)
     chosen = ((np.arange(n_stills) + 0.5) * len(frames) / n_stills).astype(int)
-    pixels = torch.from_numpy(frames[chosen]).float() / 255
-    grey = resized(pixels @ torch.tensor(LUMA), GREY_SIZE)
+    pixels = frames[chosen].astype(np.float32) / np.float32(255)
+    _, height, width, _ = pixels.shape
+    weights = np.array(LUMA, np.float32)
+    grey = resized((pixels.reshape(-1, 3) @ weights).reshape(n_stills, height, width), GREY_SIZE)
     # Rows first, with the colours beside each other: half the pixels are gone before the layout changes.
-    n_stills, height, width, _ = pixels.shape
-    shorter = area_weights(height, CONV_SIZE) @ pixels.view(n_stills, height, width * 3)
-    colours = shorter.view(n_stills, CONV_SIZE, width, 3).permute(0, 3, 1, 2)
-    return colours @ area_weights(width, CONV_SIZE).T, grey.numpy()
+    shorter = area_weights(height, CONV_SIZE) @ pixels.reshape(n_stills, height, width * 3)
+    colours = np.ascontiguousarray(shorter.reshape(n_stills, CONV_SIZE, width, 3).transpose(0, 3, 1, 2))
+    return colours @ area_weights(width, CONV_SIZE).T, grey
 
 
-def resized(grey: torch.Tensor, size: int) -> torch.Tensor:
-    """Float (K, H, W) to (K, size, size), each output the mean of the area under it."""
+def resized(grey: np.ndarray, size: int) -> np.ndarray:
+    """Float32 (K, H, W) to (K, size, size), each output the mean of the area under it."""
     height, width = grey.shape[1:]
     return area_weights(height, size) @ (grey @ area_weights(width, size).T)
 
 
 @lru_cache(maxsize=64)
-def area_weights(n_in: int, n_out: int) -> torch.Tensor:
+def area_weights(n_in: int, n_out: int) -> np.ndarray:
     """Float32 (n_out, n_in): the share of each input pixel in each output pixel along one axis; rows sum to 1."""
-    edges = torch.arange(n_out + 1, dtype=torch.float64) * n_in / n_out
-    pixel = torch.arange(n_in, dtype=torch.float64)
-    overlap = torch.minimum(edges[1:, None], pixel + 1) - torch.maximum(edges[:-1, None], pixel)
-    return (overlap.clamp(min=0) * n_out / n_in).float()
+    edges = np.arange(n_out + 1) * n_in / n_out
+    pixel = np.arange(n_in)
+    overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
+    return (np.maximum(overlap, 0.0) * n_out / n_in).astype(np.float32)
+
+
+def halved(pictures: np.ndarray) -> np.ndarray:
+    """Float32 (..., H, W), both even, to (..., H / 2, W / 2): means of 2 x 2 pixels."""
+    rows = pictures[..., ::2, :] + pictures[..., 1::2, :]
+    return (rows[..., ::2] + rows[..., 1::2]) * np.float32(0.25)
+
+
+@lru_cache(maxsize=8)
+def doubling(n_in: int) -> np.ndarray:
+    """Float32 (2 * n_in, n_in): linear interpolation between the centres of pixels, the outermost ones repeated."""
+    places = np.clip((np.arange(2 * n_in) + 0.5) / 2 - 0.5, 0, n_in - 1)
+    return np.maximum(1 - np.abs(places[:, None] - np.arange(n_in)), 0.0).astype(np.float32)
 
 
 def over_frames(*parts: np.ndarray) -> np.ndarray:
@@ -203,18 +218,19 @@ def binary_patterns(grey: np.ndarray) -> np.ndarray:
 
 def detail(grey: np.ndarray) -> np.ndarray:
     """Log strength of detail at four scales (a Laplacian pyramid) in a 3 x 3 grid. (K, 4, 3, 3)"""
-    scale = torch.from_numpy(grey)[:, None]
+    scale = grey
     strengths = []
     for _ in range(N_SCALES):
-        coarser = F.avg_pool2d(scale, 2)
-        residue = scale - F.interpolate(coarser, size=scale.shape[2:], mode="bilinear", align_corners=False)
-        strengths.append(F.adaptive_avg_pool2d(residue.abs(), TEXTURE_GRID)[:, 0])
+        coarser = halved(scale)
+        weights = doubling(coarser.shape[1])
+        residue = scale - weights @ (coarser @ weights.T)
+        strengths.append(pool(np.abs(residue)[..., None], TEXTURE_GRID)[..., 0])
         scale = coarser
-    return np.log10(torch.stack(strengths, dim=1).numpy() + 1e-3)
+    return np.log10(np.stack(strengths, axis=1) + 1e-3)
 
 
-def motion(frames: np.ndarray, frame_rate_hz: float) -> np.ndarray:
-    """Where, how much and how steadily brightness changes between neighbouring frames. (42,)
+def motion(lumas: np.ndarray, frame_rate_hz: float) -> np.ndarray:
+    """Where, how much and how steadily brightness, uint8 (T, H, W), changes between neighbouring frames. (42,)
 
     Log of the mean and of the largest change in a 4 x 4 grid (cuts left out of the mean); then of the whole
     picture: log mean, deviation and 10th, 90th percentile of the log change, shares of still steps and of
@@ -222,8 +238,7 @@ def motion(frames: np.ndarray, frame_rate_hz: float) -> np.ndarray:
     if nothing moved.
     """
     # Every second pixel is enough for cells of about five pixels, and three quarters cheaper.
-    pixels = torch.from_numpy(np.ascontiguousarray(frames[:, ::2, ::2])).float() @ (torch.tensor(LUMA) / 255)
-    grey = resized(pixels, MOTION_SIZE).numpy()
+    grey = resized(lumas[:, ::2, ::2].astype(np.float32) / np.float32(255), MOTION_SIZE)
     steps = np.abs(np.diff(grey, axis=0)) if len(grey) > 1 else np.zeros((1, *grey.shape[1:]), np.float32)
     cells = pool(steps[..., None], MOTION_GRID).reshape(len(steps), -1)
     change = steps.mean(axis=(1, 2))

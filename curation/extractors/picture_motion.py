@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from curation.media.luma import block_areas
+
 BLACK_LUMA = 0.1 * 255  # ffmpeg's blackdetect: a pixel is black below a tenth of full luma,
 BLACK_PIXELS = 0.98  # a picture is black when 98 % of its pixels are
 STILL_LUMA = 3.0
@@ -41,8 +43,8 @@ def steps(change: np.ndarray) -> np.ndarray:
 
 def black_share(grey: np.ndarray) -> float:
     """Share of frames of which at least 98 % of the pixels are darker than a tenth of full luma."""
-    dark = np.count_nonzero(grey < np.uint8(BLACK_LUMA + 1), axis=(1, 2)) / grey[0].size
-    return float((dark >= BLACK_PIXELS).mean())
+    dark = np.array([np.count_nonzero(frame) for frame in grey < np.uint8(BLACK_LUMA + 1)])
+    return float((dark / grey[0].size >= BLACK_PIXELS).mean())
 
 
 def motion(grey: np.ndarray, means: np.ndarray, times_s: np.ndarray, rate_hz: float) -> np.ndarray:
@@ -51,13 +53,13 @@ def motion(grey: np.ndarray, means: np.ndarray, times_s: np.ndarray, rate_hz: fl
     grey: uint8 (T, H, W), and means: float32 (T, rows, columns), its `block_means`. times_s: float64 (T,), seconds.
     Times: the picture begins half a step before its first frame and ends half a step after its last one.
     """
-    change = changed(means)
+    change, areas = changed(means), block_areas(*grey.shape[1:])
     n_changes = int(change.sum())
     half_s = 0.5 / rate_hz
     return np.array(
         [
             black_share(grey),
-            float(grey.mean()),
+            float((means.mean(axis=0, dtype=np.float64) * areas).sum() / areas.sum()),
             1.0 - (n_changes / change.size if change.size else 0.0),
             n_changes,
             steps(change).sum() / n_changes if n_changes else 0.0,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from curation.extractors import stft
 from curation.extractors.base import ClipExtractor, InputSpec, Layer
 from curation.media.luma import block_side
 
@@ -74,17 +75,10 @@ def _slots_of(samples: np.ndarray, rate_hz: int) -> np.ndarray:
 
 def _band_power(samples: np.ndarray, rate_hz: int) -> np.ndarray:
     """float32 (frames, N_BANDS): power between LOW_HZ and HIGH_HZ in bands of equal ratio, 16 frames a second."""
-    from scipy import fft  # a tenth of a second to import: only where sound is measured
-
     size, hop = round(WINDOW_S * rate_hz), round(SOUND_SLOT_S / FRAMES_PER_SLOT * rate_hz)
-    if samples.size < size:
-        return np.zeros((0, N_BANDS), np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop]
-    spectrum = fft.rfft(frames * np.hanning(size + 1)[:-1].astype(np.float32), axis=1)
     edges = np.geomspace(LOW_HZ, HIGH_HZ, N_BANDS + 1) * size / rate_hz
     bins = np.round(edges).astype(int)
-    power = spectrum[:, bins[0] : bins[-1]]
-    power = power.real**2 + power.imag**2
+    power = stft.power(samples, size, hop, bins=slice(bins[0], bins[-1]))
     return np.add.reduceat(power, bins[:-1] - bins[0], axis=1) * np.float32(1 / size**2)
 
 

@@ -1,10 +1,11 @@
-"""The sandbox tasks that measure: one file in, feature arrays of the asked extractors out.
+"""The sandbox tasks that measure: a file (or a few) in, feature arrays of the asked extractors out.
 
 `features`: of given segments. `survey`: of the clips that the same decoding finds.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -14,7 +15,9 @@ import numpy as np
 
 from curation.errors import MediaError
 from curation.extractors import registry
+from curation.extractors.ahead import Ahead
 from curation.extractors.base import Extractor, InputSpec
+from curation.extractors.network import NetworkExtractor
 from curation.media.decode import DecodedClip, decode_clips
 from curation.media.layout import Layout
 from curation.media.survey import ClipFormat, survey
@@ -24,33 +27,50 @@ _extractor = lru_cache(maxsize=16)(registry.get)
 
 
 def extract_file(payload: dict[str, Any]) -> dict[str, Any]:
-    """Features of the segments of one file; each segment is decoded once for all extractors with compatible
-    inputs.
+    """Features of the segments of one file, or of several; each segment is decoded once for all extractors with
+    compatible inputs.
 
     payload: `path`; `segments`, a list of [start_s, end_s] in any order; `extractors`, a list of names; `options`, if
-    any, for all of them (weights_folder, device). Nothing is fetched here: see `Extractor.prepare`.
+    any, for all of them (weights_folder, device). Instead of `path` and `segments` a list `files` of such: their
+    segments one file after another. Nothing is fetched here: see `Extractor.prepare`.
+    For trained networks clips are decoded ahead, a bounded number, while others are computed.
     Returns `<extractor>/<layer>`: (n_segments, dim) of the layer's dtype in the order of `segments`, zeros where not
     valid; `valid/<extractor>`: uint8 (n_segments,); `errors`: [index, code, message] for each segment that
     gave no clip.
     Raises SettingError for an unknown extractor or a segment that cannot be.
     """
-    segments = [(float(start_s), float(end_s)) for start_s, end_s in payload["segments"]]
-    order = sorted(range(len(segments)), key=segments.__getitem__)
+    files = payload.get("files") or [payload]
     extractors = _made(payload)
-    result = _empty(extractors, len(segments))
+    result = _empty(extractors, sum(len(file["segments"]) for file in files))
     errors: dict[int, list[Any]] = {}
     with _one_thread():
         for spec, members in passes(extractors):
-            modalities = {extractor.modality for extractor in members}
-            decoded = decode_clips(
-                payload["path"],
-                [segments[index] for index in order],
-                want_video="visual" in modalities,
-                want_audio="audio" in modalities,
-                **spec.decode_options(),
-            )
-            _extract(zip(order, decoded, strict=True), members, result, errors)
+            decoded = _decoded(files, spec, {extractor.modality for extractor in members})
+            if any(isinstance(extractor, NetworkExtractor) for extractor in members):
+                with Ahead(decoded, max(extractor.batch_size for extractor in members)) as clips:
+                    _extract(clips, members, result, errors)
+            else:
+                _extract(decoded, members, result, errors)
     return result | {"errors": [errors[index] for index in sorted(errors)]}
+
+
+def _decoded(
+    files: Sequence[dict[str, Any]], spec: InputSpec, modalities: set[str]
+) -> Iterator[tuple[int, DecodedClip | MediaError]]:
+    """(row, clip) of all segments, file by file; where a file has none, its error for each."""
+    first = 0
+    for file in files:
+        segments = [(float(start_s), float(end_s)) for start_s, end_s in file["segments"]]
+        order = sorted(range(len(segments)), key=segments.__getitem__)
+        decoded = decode_clips(
+            file["path"],
+            [segments[index] for index in order],
+            want_video="visual" in modalities,
+            want_audio="audio" in modalities,
+            **spec.decode_options(),
+        )
+        yield from zip((first + index for index in order), decoded, strict=True)
+        first += len(segments)
 
 
 def survey_file(payload: dict[str, Any]) -> dict[str, Any]:
@@ -137,9 +157,11 @@ def _fill(batch: list[tuple[int, DecodedClip]], extractors: Sequence[Extractor],
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """torch with one thread: as many files are worked on at once as there are cores."""
-    import torch
-
+    """torch, where it is used, with one thread: as many files are worked on at once as there are cores."""
+    torch = sys.modules.get("torch")  # in a worker that loads it later, the environment says so
+    if torch is None:
+        yield
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -6,7 +6,11 @@ speech, and on active frames only, so that pauses around a word are none either.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
+
+from curation.extractors import stft
 
 LOW_HZ, HIGH_HZ = 100.0, 3800.0
 WINDOW_S, HOP_S = 0.032, 0.016
@@ -63,20 +67,16 @@ def character(samples: np.ndarray, rate_hz: int) -> np.ndarray:
 
 
 def _spectra(samples: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
-    """float32 (frames, bins) power between LOW_HZ and HIGH_HZ, zero elsewhere, and the bins' frequencies."""
+    """float32 (frames, bins) power of the bins between LOW_HZ and HIGH_HZ, and their frequencies."""
     size, hop = round(WINDOW_S * rate_hz), round(HOP_S * rate_hz)
     padded = np.pad(samples, (0, max(0, size - samples.size))).astype(np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
-    window = np.hanning(size + 1)[:-1].astype(np.float32)
-    spectrum = np.fft.rfft(frames * window, axis=1)
     hz = np.fft.rfftfreq(size, 1.0 / rate_hz)
-    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32) / np.float32(size)
-    power[:, (hz < LOW_HZ) | (hz > HIGH_HZ)] = 0.0
-    return power, hz
+    inside = slice(*np.searchsorted(hz, (LOW_HZ, np.nextafter(HIGH_HZ, np.inf))))
+    return stft.power(padded, size, hop, bins=inside) / np.float32(size), hz[inside]
 
 
 def _pitch_numbers(power: np.ndarray, active: np.ndarray, hz: np.ndarray, rate_hz: int) -> np.ndarray:
-    peak, pitch_hz = pitch(power[active], rate_hz)
+    peak, pitch_hz = pitch(power[active], hz, rate_hz)
     voiced = peak >= VOICED
     octaves = np.log2(pitch_hz / 160.0)
     spoken = octaves[voiced]
@@ -95,19 +95,16 @@ def _pitch_numbers(power: np.ndarray, active: np.ndarray, hz: np.ndarray, rate_h
     )
 
 
-def pitch(power: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
+def pitch(power: np.ndarray, hz: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
     """Height 0..1 and frequency, Hz, of the highest peak of each frame's autocorrelation between 80 and 400 Hz.
 
+    power: (frames, bins) at the frequencies `hz` (bins,), some of those of a window of WINDOW_S; 0 at the others.
     The autocorrelation is divided by the window's own (Boersma 1993, "Accurate short-term analysis of the fundamental
     frequency", eq. 9). Height 0 and 160 Hz where there is no peak.
     """
-    size = 2 * (power.shape[1] - 1)
-    window = np.hanning(size + 1)[:-1]
-    own = np.fft.irfft(np.abs(np.fft.rfft(window, 2 * size)) ** 2)[:size].astype(np.float32)
     first, last = round(rate_hz / PITCH_HZ[1]), round(rate_hz / PITCH_HZ[0])
-    course = np.fft.irfft(power, axis=1)[:, : last + 2]
-    lags = np.arange(last + 2)
-    course = course / np.maximum(course[:, :1], 1e-20) / (own[lags] / own[0])
+    course = power @ _lag_waves(hz[0], hz[-1], len(hz), last + 2, rate_hz)
+    course /= np.maximum(power.sum(axis=1, keepdims=True), 1e-20)
     inner = course[:, first : last + 1]
     is_peak = (inner >= course[:, first - 1 : last]) & (inner > course[:, first + 1 : last + 2])
     heights = np.where(is_peak, inner, 0.0)
@@ -116,14 +113,24 @@ def pitch(power: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
     return peak, np.where(peak > 0, rate_hz / (best + first), 160.0)
 
 
+@lru_cache(maxsize=4)
+def _lag_waves(low_hz: float, high_hz: float, n_bins: int, n_lags: int, rate_hz: int) -> np.ndarray:
+    """float32 (n_bins, n_lags): power between low_hz and high_hz to autocorrelation, over the window's own."""
+    size = round(WINDOW_S * rate_hz)
+    window = np.hanning(size + 1)[:-1]
+    own = np.fft.irfft(np.abs(np.fft.rfft(window, 2 * size)) ** 2)[:n_lags]
+    turns = np.outer(np.linspace(low_hz, high_hz, n_bins), np.arange(n_lags)) / rate_hz
+    return (np.cos(2 * np.pi * turns) / (own / own[0])).astype(np.float32)
+
+
 def _spectrum_numbers(power: np.ndarray, active: np.ndarray, hz: np.ndarray) -> np.ndarray:
-    inside = (hz >= LOW_HZ) & (hz <= HIGH_HZ)
-    shares = power[active][:, inside]
-    shares = shares / shares.sum(axis=1, keepdims=True) + 1e-7
-    octaves = np.log2(hz[inside] / LOW_HZ)
+    shares = power[active]
+    shares /= shares.sum(axis=1, keepdims=True)
+    shares += np.float32(1e-7)
+    octaves = np.log2(hz / LOW_HZ).astype(np.float32)
     centroid = shares @ octaves
     flatness = np.log(shares).mean(axis=1) - np.log(shares.mean(axis=1))
-    edges = np.searchsorted(hz[inside], BANDS_HZ[:-1])
+    edges = np.searchsorted(hz, BANDS_HZ[:-1])
     bands = 10 * np.log10(np.maximum(np.add.reduceat(shares, edges, axis=1), 1e-4))
     following = np.diff(np.flatnonzero(active)) == 1
     flux = 0.5 * np.abs(np.diff(shares, axis=0)).sum(axis=1)[following]

@@ -2,18 +2,17 @@
 
 One power spectrogram (25 ms Hann windows, 10 ms apart) serves all layers. The sound is first divided by its
 peak, so a recording and its louder copy have the same features; frames more than 40 dB below the loudest do
-not count in averages, so silence around an event does not dilute it. Imported when first needed, because torch
-and torchaudio take a second.
+not count in averages, so silence around an event does not dilute it.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from curation.extractors import torchaudio_compat
+from curation.extractors import stft
 
 SAMPLE_RATE_HZ = 16_000
 WINDOW, HOP, N_FFT = 400, 160, 512
@@ -51,10 +50,8 @@ class FrontEnd:
     """Samples at any rate to `Spectra`, and `Spectra` to the vectors of all layers."""
 
     def __init__(self) -> None:
-        transforms, functional = torchaudio_compat.transforms, torchaudio_compat.functional
-        self._spectrogram = transforms.Spectrogram(N_FFT, WINDOW, HOP, power=2.0, pad_mode="constant")
         self._mel_bank = mel_bank()
-        self._dct = functional.create_dct(N_MFCC, N_MELS, "ortho").numpy()
+        self._dct = cosines()
 
     def layers(self, samples: np.ndarray, rate_hz: int) -> dict[str, np.ndarray]:
         """Layer name -> vector of a sound float32 (S,), S >= 1, of any length and finite or not."""
@@ -71,8 +68,7 @@ class FrontEnd:
         """Float32 (S,) at 16 kHz, S >= 1, to `Spectra`. Samples that are not finite count as silence."""
         samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
         samples = samples / np.float32(max(float(np.abs(samples).max()), SILENT_PEAK))
-        with torch.inference_mode():
-            power = self._spectrogram(torch.from_numpy(samples)).numpy().T
+        power = power_spectrogram(samples)
         mel = power @ self._mel_bank
         total = mel.sum(axis=1)
         loudest = max(float(total.max()), ENERGY_FLOOR)
@@ -86,17 +82,42 @@ def at_rate(samples: np.ndarray, rate_hz: int) -> np.ndarray:
     """The samples at 16 kHz; a clip decoded as asked for already is."""
     if rate_hz == SAMPLE_RATE_HZ:
         return samples
+    # Seconds to import, and hardly ever needed.
+    import torch
+
+    from curation.extractors import torchaudio_compat
+
     with torch.inference_mode():
         source = torch.from_numpy(np.ascontiguousarray(samples))
         return torchaudio_compat.functional.resample(source, rate_hz, SAMPLE_RATE_HZ).numpy()
 
 
+def power_spectrogram(samples: np.ndarray) -> np.ndarray:
+    """Float32 (1 + S // HOP, N_FFT // 2 + 1) of samples float32 (S,): Hann windows centred at 0, HOP, 2 * HOP, ..."""
+    return stft.power(np.pad(samples, WINDOW // 2), WINDOW, HOP, n_fft=N_FFT)
+
+
 def mel_bank() -> np.ndarray:
     """Triangular mel filters, float32 (N_FFT // 2 + 1, N_MELS), peak 1, evenly spaced on Slaney's scale."""
-    bank = torchaudio_compat.functional.melscale_fbanks(
-        N_FFT // 2 + 1, F_MIN_HZ, F_MAX_HZ, N_MELS, SAMPLE_RATE_HZ, norm=None, mel_scale="slaney"
-    )
-    return bank.numpy()
+
+    def hertz(mel: np.ndarray) -> np.ndarray:
+        return np.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((mel - 15) / 27))
+
+    def mel(hz: float) -> float:
+        return hz * 3 / 200 if hz < 1000 else 15 + 27 * math.log(hz / 1000) / math.log(6.4)
+
+    corners = hertz(np.linspace(mel(F_MIN_HZ), mel(F_MAX_HZ), N_MELS + 2))
+    hz = np.linspace(0.0, SAMPLE_RATE_HZ / 2, N_FFT // 2 + 1)[:, None]
+    rising = (hz - corners[:-2]) / np.diff(corners)[:-1]
+    falling = (corners[2:] - hz) / np.diff(corners)[1:]
+    return np.maximum(np.minimum(rising, falling), 0.0).astype(np.float32)
+
+
+def cosines() -> np.ndarray:
+    """The orthonormal cosine transform of mel bands, float32 (N_MELS, N_MFCC)."""
+    waves = np.cos(np.pi * np.outer(np.arange(N_MELS) + 0.5, np.arange(N_MFCC)) / N_MELS) * math.sqrt(2 / N_MELS)
+    waves[:, 0] /= math.sqrt(2)
+    return waves.astype(np.float32)
 
 
 def weighted_moments(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ class PictureExtractor(ClipExtractor):
     """Five layers of picture statistics; see `descriptions`. The arithmetic is in `picture_layers`."""
 
     name: ClassVar[str] = "picture"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     modality = "visual"
     layers: ClassVar[tuple[Layer, ...]] = (
         Layer("colour", 246),
@@ -41,7 +41,7 @@ class PictureExtractor(ClipExtractor):
 
     @cached_property
     def _front_end(self) -> FrontEnd:
-        # torch takes a second to import: naming the layers must not cost that.
+        # Filters and tables are made once they are needed: naming the layers must not cost that.
         from curation.extractors.picture_layers import FrontEnd
 
         return FrontEnd(CONV_SEED)
@@ -52,4 +52,4 @@ class PictureExtractor(ClipExtractor):
 
     def clip_features(self, clip: DecodedClip) -> dict[str, np.ndarray]:
         """Layer name -> float vector (dim,) of one clip with at least one frame."""
-        return self._front_end.layers(clip.frames, clip.frame_rate_hz)
+        return self._front_end.layers(clip.frames, clip.frame_rate_hz, clip.luma)

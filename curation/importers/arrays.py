@@ -48,11 +48,13 @@ def import_arrays(
     files: Sequence[FeatureFile],
     clips_file: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    *,
+    add: bool = False,
 ) -> list[dict[str, Any]]:
     """Bring in feature files; those of one name become the layers of one features/<name>.
 
     All are looked at before the first is written: kinds, shapes, and equal numbers of rows of .npy files. `clips_file`:
-    see `curation.importers.clips.place_rows`. Returns the report of `import_features` for each name.
+    see `curation.importers.clips.place_rows`. `add`: see `import_features`. Returns its report for each name.
 
     Raises `InputError`, `SettingError` before any work for what cannot be used.
     """
@@ -82,5 +84,5 @@ def import_arrays(
         source = (
             {item.layer: item.file for item in members} if members[0].layer or len(members) > 1 else members[0].file
         )
-        reports.append(import_features(workspace, name, source, members[0].modality, clips_file, progress))
+        reports.append(import_features(workspace, name, source, members[0].modality, clips_file, progress, add=add))
     return reports

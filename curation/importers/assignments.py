@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from curation.atomic import replacing, write_array, write_json
 from curation.errors import InputError, SettingError
 from curation.importers.clips import Placement, clip_columns, place_rows, read_clip_columns
+from curation.importers.growth import place_added
 from curation.importers.readers import as_text, check_identifier, is_table, load_npy, read_table, table_columns
 from curation.locks import writer_lock
 from curation.workspace import CLIPS_FINGERPRINT, Workspace, fingerprint_of
@@ -30,6 +31,8 @@ def import_assignments(
     file: str | os.PathLike[str],
     names: Sequence[str],
     clips_file: str | os.PathLike[str] | None = None,
+    *,
+    add: bool = False,
 ) -> dict[str, Any]:
     """Bring in cluster numbers. An array is memory-mapped; one column is in memory at a time.
 
@@ -37,7 +40,8 @@ def import_assignments(
     or parquet with such columns, where empty cells are -1 and clip_id, or path and start_s, if any, name the clips.
     `names`: for an array D texts `modality:name`, for example `audio:a0`; for a table `modality:column`, or
     `modality:name=column`, for the columns that are wanted. A name becomes clusterings/<name>. `clips_file`: see
-    `curation.importers.clips.place_rows`; a workspace without clips gets them.
+    `curation.importers.clips.place_rows`; a workspace without clips gets them. `add`: rows that are no clip yet become
+    one (`curation.importers.growth.place_added`), and what is there stays: only clips without a value get one.
 
     Writes for each column assignments (int32, a row for every clip), sizes and params of origin "imported"; there are
     no centroids and no distances. What is already there with the same content is kept. Returns a report: clusterings,
@@ -72,12 +76,12 @@ def import_assignments(
         check_free_clustering(workspace, name)
     counts = [count_clusters(column, name) for column, (_, name) in zip(columns, parsed, strict=True)]
     n_rows = len(columns[0])
-    placement = place_rows(workspace, n_rows, str(file), clips_file, own)
+    placement = (place_added if add else place_rows)(workspace, n_rows, str(file), clips_file, own)
     notices: list[str] = []
     with writer_lock(workspace.path / "locks" / "cluster.lock", purpose="import of assignments", wait_s=10):
         workspace.recover()
         for column, count, (modality, name) in zip(columns, counts, parsed, strict=True):
-            notices += store_assignments(workspace, column, placement, modality, name, count)
+            notices += store_assignments(workspace, column, placement, modality, name, count, add=add)
     facts = placement.facts()
     return {"clusterings": len(parsed), "rows": n_rows, **facts, "notices": [*facts.get("notices", []), *notices]}
 
@@ -153,16 +157,27 @@ def store_assignments(
     name: str,
     n_clusters: int,
     tables: Mapping[str, pa.Table] | None = None,
+    *,
+    add: bool = False,
 ) -> list[str]:
     """Write clusterings/<name> of one integer column (rows,); the caller holds the lock. Returns notices.
 
-    `tables`: more tables of the artefact, by file name.
+    `tables`: more tables of the artefact, by file name. `add`: clips that have a value keep it.
     """
     n = placement.n_clips
     assignments = np.empty(n, np.int32)
     for start in range(0, n, _CHUNK):
         stop = min(n, start + _CHUNK)
         assignments[start:stop] = np.where(placement.present(start, stop), placement.rows(column, start, stop), -1)
+    existing = workspace.artefact(f"clusterings/{name}") if add else None
+    if existing is not None:
+        if existing.info["modality"] != modality:
+            raise InputError(f"The clustering {name} is {existing.info['modality']}.", hint="Import as such.")
+        before = workspace.array(f"clusterings/{name}", "assignments")
+        assignments = np.where(before >= 0, before, assignments)
+        n_clusters = max(n_clusters, int(existing.info["n_clusters"]))
+        if np.array_equal(assignments, before):
+            return []
     if not (assignments >= 0).any():
         raise InputError(f"No clip of {workspace.name} has a value in {name}.", hint="Leave this column out.")
     sizes = np.zeros(n_clusters, np.int64)

@@ -110,7 +110,11 @@ def place_rows(
         return Placement(n_rows, None, "order", 0, fingerprint_of([made, "order"]), True)
     fingerprint = workspace.require("clips", "segment").fingerprint
     if table is not None and (match := _matched(workspace, table, what, fingerprint)) is not None:
-        return _by_keys(match, what, fingerprint)
+        placement = _by_keys(match, what, fingerprint)
+        if placement.unmatched and workspace.require("clips", "segment").info.get("origin") == "imported":
+            said = f"{placement.unmatched} rows name no clip and were left out; --add makes clips of them."
+            placement.details["notices"] = [*placement.details.get("notices", []), said]
+        return placement
     n_clips = workspace.n_rows("clips")
     if n_rows != n_clips:
         raise InputError(
@@ -160,7 +164,7 @@ def _check_ids(ids: pa.Array) -> None:
         )
 
 
-def _matched(workspace: Workspace, table: pa.Table, what: str, clips_fingerprint: str) -> Match | None:
+def _matched(workspace: Workspace, table: pa.Table, what: str, made: str) -> Match | None:
     """The rows' match by clip id, where none fits by file and start; None: by order."""
     others, otherwise = _other_keys(table)
     if "clip_id" in table.column_names:
@@ -169,7 +173,7 @@ def _matched(workspace: Workspace, table: pa.Table, what: str, clips_fingerprint
         except InputError:
             if not others:
                 raise
-    elif not others or _clips_fingerprint(_clip_table(table)) == clips_fingerprint:
+    elif not others or clips_fingerprint(clip_table(table)) == made:
         return None
     return match_rows(workspace, others, what, otherwise)
 
@@ -193,7 +197,7 @@ def _by_keys(match: Match, what: str, fingerprint: str) -> Placement:
         )
     at = match.row_of_clip
     same = len(match.row_key) == len(at) and bool((at == np.arange(len(at))).all())
-    digest = "order" if same else hashlib.blake2b(at.tobytes(), digest_size=16).hexdigest()
+    digest = "order" if same else index_digest(at)
     kept = ("unmatched_examples", "ambiguous_rows", "ambiguous_examples", "clips_without_row_examples", "notices")
     details = {name: facts[name] for name in kept if facts[name]}
     return Placement(
@@ -206,25 +210,32 @@ def _by_keys(match: Match, what: str, fingerprint: str) -> Placement:
     )
 
 
+def index_digest(index: np.ndarray) -> str:
+    """What tells one order of rows, int64 (n,), from another."""
+    return hashlib.blake2b(index.tobytes(), digest_size=16).hexdigest()
+
+
 def _make_clips(workspace: Workspace, n_rows: int, table: pa.Table, file: str) -> None:
     """clips.parquet of imported rows, in their order. Ids stay as they came; without any, the row number is the id."""
     if not n_rows:
         raise InputError("The data have no rows.", hint="An import needs at least one clip.")
-    clips = _clip_table(table)
+    clips = clip_table(table)
     info: dict[str, Any] = {"origin": "imported", "clips": n_rows, "file": file}
     hours = pc.sum(pc.subtract(clips["end_s"], clips["start_s"])).as_py()
     if hours is not None:
         info["hours"] = hours / 3600
     with writer_lock(workspace.path / "locks" / "segment.lock", purpose="import of clips", wait_s=10):
-        workspace.commit_table("clips", clips, _clips_fingerprint(clips), info)
+        workspace.commit_table("clips", clips, clips_fingerprint(clips), info)
 
 
-def _clip_table(table: pa.Table) -> pa.Table:
+def clip_table(table: pa.Table, first: int = 0) -> pa.Table:
+    """Rows of clips.parquet, numbered from `first`, of the columns of `read_clip_columns`."""
     starts = range(0, table.num_rows, _CHUNK)
-    return pa.concat_tables(_clip_rows(start, table.slice(start, _CHUNK)) for start in starts)
+    return pa.concat_tables(_clip_rows(first + start, table.slice(start, _CHUNK)) for start in starts)
 
 
-def _clips_fingerprint(clips: pa.Table) -> str:
+def clips_fingerprint(clips: pa.Table) -> str:
+    """Of a table of imported clips."""
     return fingerprint_of({"import": "clips", "rows": _digest(clips)})
 
 

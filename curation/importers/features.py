@@ -19,13 +19,13 @@ from curation.atomic import replacing, write_array
 from curation.errors import InputError, SettingError
 from curation.importers.assignments import MODALITIES
 from curation.importers.clips import Placement, clip_columns, place_rows, read_clip_columns
+from curation.importers.growth import ROWS_PER_PART, failure_counts, link, place_added
 from curation.importers.readers import check_identifier, file_digest, load_npy, refuse_pickle
 from curation.locks import writer_lock
 from curation.progress import Progress
 from curation.records import FAILURES
-from curation.workspace import CLIPS_FINGERPRINT, Workspace, fingerprint_of
+from curation.workspace import CLIPS_FINGERPRINT, Artefact, Workspace, fingerprint_of
 
-ROWS_PER_PART = 65_536
 _LOOK_ROWS = 4096
 SINGLE_LAYER = "features"  # the layer's name when one array is all there is
 
@@ -39,13 +39,16 @@ def import_features(
     modality: str,
     clips_file: Source | None = None,
     progress: Progress | None = None,
+    *,
+    add: bool = False,
 ) -> dict[str, Any]:
     """Bring in feature vectors as features/<name>; at most a part (65,536 rows) of one layer is in memory.
 
     `file`: a .npy (N, dim), one layer called "features"; a Parquet file, in which each list column is a layer and
     columns clip_id, or path and start_s, if any, name the clips; or a mapping of layer -> file. float16 and float32
     are kept, other numbers become float32. `modality`: "audio" or "visual". `clips_file`: see
-    `curation.importers.clips.place_rows`.
+    `curation.importers.clips.place_rows`. `add`: rows that are no clip yet become one
+    (`curation.importers.growth.place_added`), and where the features are there already only clips without get values.
 
     A clip is valid when it has a row and all its values in all layers are finite; others are zeros, listed in
     failures.parquet. Returns a report: layers, rows, valid, failures, clips, matched_by, unmatched_rows, ...
@@ -59,7 +62,10 @@ def import_features(
         shown = ", ".join(f"{layer} {count}" for layer, count in counts.items())
         raise InputError(f"The layers have different numbers of rows: {shown}.", hint="All must be of the same clips.")
     n_rows = layers[0].n_rows
-    placement = place_rows(workspace, n_rows, f"The features {name}", clips_file, own)
+    existing = workspace.artefact(f"features/{name}") if add else None
+    if existing is not None:  # before any clip is added; lists in Parquet say their length only when they are read
+        _check_alike(existing, modality, {layer.name: layer.dim for layer in layers})
+    placement = (place_added if add else place_rows)(workspace, n_rows, f"The features {name}", clips_file, own)
     with writer_lock(workspace.path / "locks" / "features.lock", purpose="import of features", wait_s=10):
         workspace.recover()
         digests = {str(path): file_digest(path) for path in {layer.path for layer in layers}}
@@ -72,6 +78,7 @@ def import_features(
             lambda folder: {layer.name: layer.open(folder) for layer in layers},
             placement,
             progress,
+            add=add,
         )
     facts = {key: info[key] for key in ("layers", "valid", "failures")}
     return {"features": name, "modality": modality, "rows": n_rows, **facts, **placement.facts()}
@@ -95,6 +102,11 @@ class _Layer:
     path: Path
     column: str | None
     n_rows: int
+
+    @property
+    def dim(self) -> int | None:
+        """Values a row, where they are known without reading."""
+        return None if self.column is not None else int(self.open(self.path.parent).shape[1])
 
     def open(self, folder: Path) -> np.ndarray:
         """A memory map (n_rows, dim); list columns are first written out as .npy into `folder`."""
@@ -195,8 +207,12 @@ def store_features(
     placement: Placement,
     progress: Progress | None = None,
     tables: Mapping[str, pa.Table] | None = None,
+    *,
+    add: bool = False,
 ) -> dict[str, Any]:
     """Write features/<name>, part by part; the caller holds the lock. Returns the artefact's facts.
+
+    `add`: what is there stays, and clips without features get those they have a row for.
 
     `content`: what the values are made of, for the fingerprint. `open_arrays`: layer -> (rows, dim), memory-mapped, may
     keep files in the folder it is given (`sources`). `tables`: more tables of the artefact, by file name.
@@ -208,6 +224,8 @@ def store_features(
     existing = workspace.artefact(key)
     if existing is not None and existing.fingerprint == fingerprint:
         return existing.info
+    if add and existing is not None:
+        return _add_values(workspace, existing, modality, content, open_arrays, placement, tables or {})
     folder = workspace.partial_folder(key, fingerprint)
     arrays = open_arrays(folder)
     valid, missing = _write_parts(folder, arrays, placement, progress)
@@ -218,9 +236,7 @@ def store_features(
         )
     write_array(folder / "valid.npy", valid)
     failures = _failures(valid, missing)
-    for file, table in {"failures": failures, **(tables or {})}.items():
-        with replacing(folder / f"{file}.parquet") as temporary:
-            pq.write_table(table, temporary)
+    _write_tables(folder, {"failures": failures, **(tables or {})})
     info = {
         "origin": "imported",
         CLIPS_FINGERPRINT: workspace.fingerprint("clips"),
@@ -228,12 +244,86 @@ def store_features(
         "layers": {layer: int(array.shape[1]) for layer, array in arrays.items()},
         "clips": len(valid),
         "valid": int(valid.sum()),
-        "failures": {item["values"]: item["counts"] for item in pc.value_counts(failures["code"]).to_pylist()},
+        "failures": failure_counts(failures),
     }
     del arrays
     shutil.rmtree(folder / "sources", ignore_errors=True)
     shutil.rmtree(folder / "parts", ignore_errors=True)
     workspace.commit_folder(key, folder, fingerprint, info)
+    return info
+
+
+def _write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
+    for file, table in tables.items():
+        with replacing(folder / f"{file}.parquet") as temporary:
+            pq.write_table(table, temporary)
+
+
+def _check_alike(existing: Artefact, modality: str, layers: Mapping[str, int | None]) -> None:
+    """Raise `InputError` where layers (name -> values a row, None = not known yet) are not those that are there."""
+    there = existing.info["layers"]
+    same = layers.keys() == there.keys() and all(dim in (None, there[name]) for name, dim in layers.items())
+    if modality != existing.info["modality"] or not same:
+        raise InputError(
+            f"{existing.key} has the layers {there} ({existing.info['modality']}), the file {dict(layers)} "
+            f"({modality}).",
+            hint="What is added must be made as what is there; import it under another name, or without --add.",
+        )
+
+
+def _add_values(
+    workspace: Workspace,
+    existing: Artefact,
+    modality: str,
+    content: Mapping[str, Any],
+    open_arrays: Callable[[Path], dict[str, np.ndarray]],
+    placement: Placement,
+    tables: Mapping[str, pa.Table],
+) -> dict[str, Any]:
+    """Give the clips that have no features those they have a row for; parts without such a clip stay the same files."""
+    old = workspace.artefact_path(existing.key)
+    fingerprint = fingerprint_of({"added": existing.fingerprint, "layers": content, "rows": placement.fingerprint})
+    folder = workspace.partial_folder(existing.key, fingerprint)
+    arrays = open_arrays(folder)
+    layers = {layer: int(array.shape[1]) for layer, array in arrays.items()}
+    _check_alike(existing, modality, layers)
+    before = np.load(old / "valid.npy", allow_pickle=False)
+    wanted = placement.present(0, placement.n_clips) & ~before
+    good = wanted.copy()
+    parts = sorted(path.name for path in (old / next(iter(layers))).glob("part-*.npy"))
+    stop = 0
+    for part in parts:
+        pieces = {layer: np.load(old / layer / part, mmap_mode="r", allow_pickle=False) for layer in layers}
+        start, stop = stop, stop + len(next(iter(pieces.values())))
+        rows = np.flatnonzero(wanted[start:stop])
+        for layer in layers:
+            values = _numbers(placement.rows(arrays[layer], start, stop)[rows]).astype(pieces[layer].dtype)
+            good[start + rows] &= np.isfinite(values).all(axis=1)
+        rows = np.flatnonzero(good[start:stop])
+        for layer, piece in pieces.items():
+            if len(rows):
+                filled = np.array(piece)
+                filled[rows] = _numbers(placement.rows(arrays[layer], start, stop)[rows])
+                write_array(folder / layer / part, filled)
+            else:
+                link(old / layer / part, folder / layer / part)
+    del arrays
+    shutil.rmtree(folder / "sources", ignore_errors=True)
+    if not good.any():
+        shutil.rmtree(folder, ignore_errors=True)
+        return existing.info
+    valid = before | good
+    earlier = pq.read_table(old / "failures.parquet", partitioning=None)
+    refused = earlier.filter(pc.equal(earlier["code"], "not_finite"))["row"].to_numpy()
+    missing = ~valid & ~(wanted & ~good)
+    missing[refused] = False
+    failures = _failures(valid, missing)
+    write_array(folder / "valid.npy", valid)
+    for file in old.glob("*.parquet"):
+        link(file, folder / file.name)
+    _write_tables(folder, {"failures": failures, **tables})
+    info = existing.info | {"valid": int(valid.sum()), "failures": failure_counts(failures)}
+    workspace.commit_folder(existing.key, folder, fingerprint, info)
     return info
 
 

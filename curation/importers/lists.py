@@ -99,6 +99,10 @@ def import_list(
         "hours": _hours(clips, rows),
         "objective": measured.objective,
         "clusterings": {name: workspace.fingerprint(f"clusterings/{name}") for name in measured.modalities},
+        "fits": {
+            name: workspace.require(f"clusterings/{name}", "cluster").info.get("fit", "")
+            for name in measured.modalities
+        },
         "modalities": measured.modalities,
         "report": {
             "method": METHOD,

@@ -203,8 +203,10 @@ def _kinds(clips: pa.Table) -> Iterator[tuple[str, pa.Array, np.ndarray]]:
     # name has lost the fraction, so half a second stands for it.
     inside = ~of_source & (cut_s >= 0) & ~(start_s >= cut_s - 1)
     yield "YouTube id", ids, np.where(inside, np.nan_to_num(start_s) + cut_s + 0.5, start_s)
-    yield "video id", _known(clips["video_id"]), start_s
-    yield "source", source, start_s
+    video_ids = _known(clips["video_id"])
+    yield "video id", video_ids, start_s
+    # A start counts in a file: what is cut from files of this workspace may have a source of many (a title, a channel).
+    yield "source", source, np.where(pc.is_null(video_ids).to_numpy(zero_copy_only=False), start_s, np.nan)
 
 
 def _by_name(kind: str, rows: pa.Array, names: pa.Array, paths: pa.Array) -> tuple[str, np.ndarray, np.ndarray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import shutil
@@ -17,8 +16,9 @@ import pyarrow.compute as pc
 
 from curation.errors import InputError
 from curation.importers.assignments import check_free_clustering, count_clusters, store_assignments
-from curation.importers.clips import Placement, place_rows
+from curation.importers.clips import Placement, index_digest, place_rows
 from curation.importers.features import check_free, store_features
+from curation.importers.growth import place_added
 from curation.importers.matching import EXAMPLES
 from curation.importers.readers import check_identifier
 from curation.importers.shard_store import ShardStore
@@ -40,6 +40,7 @@ def import_shards(
     segments: str | os.PathLike[str] | None = None,
     prefix: str = "",
     progress: Progress | None = None,
+    add: bool = False,
 ) -> dict[str, Any]:
     """Bring in feature shards or cluster shards (`shard-NNNNNN.pkl`), one at a time in memory.
 
@@ -51,6 +52,7 @@ def import_shards(
     Otherwise shards are matched by clip id, file name, or YouTube id and start. A file name that occurs again is
     counted and left out. Pickles pass `curation.importers.plainpickle`; a shard that cannot be read is a row of
     `shards.parquet` beside what was made, with code and sentence. A second run goes on behind the last whole shard.
+    `add`: clips that are not there yet are added, by their file names; what is there stays.
 
     Returns a report: shards, failed_shards and failed_examples, rows, repeated_rows, problems, examples, features,
     clusterings, notices, and what `place_rows` says. Raises `InputError` when no shard can be used.
@@ -78,7 +80,7 @@ def import_shards(
                 hint="They are the reference's feature or cluster shards: lists of clips with file names and arrays.",
                 code=failed["code"],
             )
-        report = _Import(workspace, store, prefix, progress).write()
+        report = _Import(workspace, store, prefix, progress, add).write()
         shutil.rmtree(gathered, ignore_errors=True)
     return report
 
@@ -134,6 +136,7 @@ class _Import:
     store: ShardStore
     prefix: str
     progress: Progress | None
+    add: bool
 
     def write(self) -> dict[str, Any]:
         features: dict[str, list[LayerKey]] = {}
@@ -164,6 +167,7 @@ class _Import:
                 placement,
                 self.progress,
                 {"shards": shards},
+                add=self.add,
             )
             made[name] = {part: info[part] for part in ("modality", "layers", "valid", "failures")}
         grouped: dict[str, Any] = {}
@@ -175,7 +179,7 @@ class _Import:
                 continue
             count = count_clusters(column, name)
             notices += store_assignments(
-                self.workspace, column, placement, key.modality, name, count, {"shards": shards}
+                self.workspace, column, placement, key.modality, name, count, {"shards": shards}, add=self.add
             )
             grouped[name] = {"modality": key.modality, "n_clusters": count}
         failed = shards.filter(pc.and_(pc.equal(shards["rows"], 0), pc.not_equal(shards["code"], "")))
@@ -215,10 +219,13 @@ class _Import:
         ids_are_free = len(pc.unique(stems)) == len(stems) and not pc.any(pc.equal(stems, "")).as_py()
         if ids_are_free:
             own = own.add_column(0, "clip_id", stems)
-        placement = place_rows(self.workspace, unique.num_rows, "The shards", None, own)
+        if self.add:  # the other locks are held already
+            placement = place_added(self.workspace, unique.num_rows, "The shards", None, own, locks=("segment",))
+        else:
+            placement = place_rows(self.workspace, unique.num_rows, "The shards", None, own)
         if len(keep) < len(codes):
             at = placement.index if placement.index is not None else np.arange(placement.n_clips)
             index = np.where(at >= 0, keep[at], -1)
-            digest = hashlib.blake2b(index.tobytes(), digest_size=16).hexdigest()
-            placement = replace(placement, index=index, fingerprint=fingerprint_of([placement.fingerprint, digest]))
+            fingerprint = fingerprint_of([placement.fingerprint, index_digest(index)])
+            placement = replace(placement, index=index, fingerprint=fingerprint)
         return placement, len(codes) - len(keep)

@@ -15,13 +15,15 @@ The first needs little data and ignores clusterings of pure noise; the second se
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import scipy.linalg
 from scipy.linalg import solve_triangular
-from scipy.sparse.linalg import svds
+from scipy.sparse.linalg import ArpackError, svds
 
 from curation.kernels.chunks import over_chunks
 from curation.kernels.compiled import compiled
@@ -141,14 +143,24 @@ def _whitening(gram: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.nda
 
 def _leading(matrix: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The largest singular triples; signs such that the largest entry of a left vector is positive."""
-    if min(matrix.shape) <= _DENSE or rank >= min(matrix.shape) - 1:
-        u, s, vt = np.linalg.svd(matrix, full_matrices=False)
-        u, s, vt = u[:, :rank], s[:rank], vt[:rank]
-    else:
-        u, s, vt = svds(matrix, k=rank, v0=np.ones(min(matrix.shape)), solver="arpack")
-        u, s, vt = u[:, ::-1], s[::-1], vt[::-1]
+    u, s, vt = _triples(matrix, rank)
     sign = np.sign(u[np.abs(u).argmax(axis=0), np.arange(u.shape[1])])
     return u * sign, s, vt * sign[:, None]
+
+
+def _triples(matrix: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The largest `rank` singular triples, largest first. Clusterings that are nearly copies of each other give many
+    values that are all but equal, on which the quick ways may not converge; the next slower one is taken then.
+    """
+    if min(matrix.shape) > _DENSE and rank < min(matrix.shape) - 1:
+        with contextlib.suppress(ArpackError):
+            u, s, vt = svds(matrix, k=rank, v0=np.ones(min(matrix.shape)), solver="arpack")
+            return u[:, ::-1], s[::-1], vt[::-1]
+    try:
+        u, s, vt = np.linalg.svd(matrix, full_matrices=False)
+    except np.linalg.LinAlgError:  # divide and conquer: QR steps are slower and sure
+        u, s, vt = scipy.linalg.svd(matrix, full_matrices=False, lapack_driver="gesvd")
+    return u[:, :rank], s[:rank], vt[:rank]
 
 
 def _blocks(columns: Columns) -> np.ndarray:

@@ -25,11 +25,22 @@ def block_side(height: int, width: int) -> int:
 def block_means(grey: np.ndarray) -> np.ndarray:
     """float32 (T, rows, columns): mean luma of about square blocks, at most 16 along the short side.
 
-    grey: uint8 (T, H, W).
+    grey: uint8 (T, H, W), the short side at most 4096.
     """
-    _, height, width = grey.shape
+    n, height, width = grey.shape
     side = block_side(height, width)
     rows, columns = np.arange(0, height, side), np.arange(0, width, side)
-    sums = np.add.reduceat(np.add.reduceat(grey, columns, axis=2, dtype=np.uint32), rows, axis=1)
-    area = np.outer(np.diff(np.append(rows, height)), np.diff(np.append(columns, width)))
-    return (sums / area).astype(np.float32)
+    # Rows of pixels first, one after another: five times as quick as `reduceat`. A block's height fits in 16 bits.
+    sums = np.zeros((n, len(rows), width), np.uint16)
+    for row in range(side):
+        lines = grey[:, row::side]
+        sums[:, : lines.shape[1]] += lines
+    sums = np.add.reduceat(sums, columns, axis=2, dtype=np.uint32)
+    return (sums / block_areas(height, width)).astype(np.float32)
+
+
+def block_areas(height: int, width: int) -> np.ndarray:
+    """int64 (rows, columns): pixels in each block of `block_means`."""
+    side = block_side(height, width)
+    heights, widths = (np.diff(np.append(np.arange(0, size, side), size)) for size in (height, width))
+    return np.outer(heights, widths)

@@ -57,7 +57,7 @@ class WorkerFailedError(ConcordError):
 class WorkerProcess:
     """Starts its process on the first request and again after each death."""
 
-    def __init__(self, *, memory_limit_mb: int, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, *, memory_limit_mb: int = 2048, environment: dict[str, str] | None = None) -> None:
         self.memory_limit_mb = memory_limit_mb
         self._environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -106,6 +106,12 @@ class WorkerProcess:
             if error.code in ("timeout", "out_of_memory", "cancelled"):
                 self.kill()
             raise
+
+    def limit_memory(self, limit_mb: int) -> None:
+        """Set the limit for the requests to come; a process that already holds too much for a lower one ends."""
+        is_lower, self.memory_limit_mb = limit_mb < self.memory_limit_mb, limit_mb
+        if is_lower and self._process is not None:
+            self._recycle()
 
     def kill(self) -> None:
         """End the process, if there is one, and forget what it said."""

@@ -1,4 +1,4 @@
-"""A span of a video in, one PNG with its mel spectrogram, waveform and motion, and the curves as numbers, out."""
+"""A span of a video in, one PNG with its mel spectrogram, waveform, loudness and motion, and the curves, out."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from curation.media.decode import DecodedClip, decode_clips
 from curation.media.pictures import png_bytes
 
 WIDTH = 900
-MEL_ROWS, WAVE_ROWS, MOTION_ROWS, GAP = 128, 64, 48, 4
-BANDS = {
-    "mel": (0, MEL_ROWS),
-    "wave": (MEL_ROWS + GAP, MEL_ROWS + GAP + WAVE_ROWS),
-    "motion": (MEL_ROWS + WAVE_ROWS + 2 * GAP, MEL_ROWS + WAVE_ROWS + MOTION_ROWS + 2 * GAP),
-}
+VERSION = 2  # of the picture: 2 has loudness; files of another version are drawn anew
+MEL_ROWS, WAVE_ROWS, LOUD_ROWS, MOTION_ROWS, GAP = 128, 56, 44, 44, 4
+BANDS: dict[str, tuple[int, int]] = {}
+for _name, _rows in (("mel", MEL_ROWS), ("wave", WAVE_ROWS), ("loudness", LOUD_ROWS), ("motion", MOTION_ROWS)):
+    _first = max((last + GAP for _, last in BANDS.values()), default=0)
+    BANDS[_name] = (_first, _first + _rows)
 N_POINTS = 300
 N_FFT = 1024
 RANGE_DB = 70.0
 SILENCE_DB = -100.0
+LOUD_DB = (-60.0, 0.0)  # dB re full scale at the lower and upper edge of the band
 SOUND_RGB, PICTURE_RGB = (217, 147, 40), (26, 140, 132)
 # Eleven points of the cividis map (Nunez, Anderton and Renslow 2018), even steps in lightness for every eye.
 CIVIDIS = np.array(
@@ -49,8 +50,8 @@ def write_strip(
     """Draw the span [start_s, end_s) as one PNG of `width` columns, time from left to right, transparent around.
 
     Row bands (first, last + 1), fixed: `BANDS`: mel spectrogram (64 bands, 40 Hz to 8 kHz, low at the bottom, the
-    loudest 70 dB in cividis), waveform, motion (mean absolute change of luma from frame to frame). A band without
-    its stream stays transparent.
+    loudest 70 dB in cividis), waveform, loudness (RMS, `LOUD_DB` from bottom to top), motion (mean absolute change of
+    luma from frame to frame). A band without its stream stays transparent.
 
     Returns width, height, bands, duration_s, and curves of at most 300 points over the span: times_s, loudness_db
     (RMS re full scale, -100 = silence; [] without sound), motion (0..255 luma levels a frame at 15 frames a second;
@@ -66,6 +67,7 @@ def write_strip(
         filled = max(1, min(width, round(width * clip.audio.size / clip.sample_rate_hz / length_s)))
         image[slice(*BANDS["mel"]), :filled] = _mel_band(clip.audio, clip.sample_rate_hz, filled)
         image[slice(*BANDS["wave"]), :filled] = _wave_band(clip.audio, filled)
+        image[slice(*BANDS["loudness"]), :filled] = _loudness_band(clip.audio, filled)
     if curves["motion"]:
         image[slice(*BANDS["motion"])] = _motion_band(np.asarray(curves["motion"]), width)
     write_bytes(Path(out), png_bytes(image))
@@ -164,6 +166,15 @@ def _wave_band(audio: np.ndarray, width: int) -> np.ndarray:
     rows = 1 - 2 * (np.arange(WAVE_ROWS)[:, None] + 0.5) / WAVE_ROWS  # amplitude at each row's middle
     half = 1.0 / WAVE_ROWS
     return _coloured((rows <= high + half) & (rows >= low - half), SOUND_RGB)
+
+
+def _loudness_band(audio: np.ndarray, width: int) -> np.ndarray:
+    """Columns from the bottom, as many as the curve has points or the picture columns, whichever are fewer."""
+    low, high = LOUD_DB
+    n_points = min(width, N_POINTS)
+    heights = (loudness_db(audio, n_points)[(np.arange(width) * n_points) // width] - low) / (high - low)
+    rows = 1 - (np.arange(LOUD_ROWS)[:, None] + 0.5) / LOUD_ROWS
+    return _coloured(rows <= heights, SOUND_RGB)
 
 
 def _motion_band(motion: np.ndarray, width: int) -> np.ndarray:

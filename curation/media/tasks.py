@@ -1,7 +1,8 @@
 """What workers run: a payload (a dict from the parent) in, a dict out, one function a task.
 
 Payload keys: probe: path, full_hash?; shots: path, threshold?, max_seconds?; still: path, time_s, out, height?;
-proxy: path, start_s, end_s, out, height?; strip: path, start_s, end_s, out, width?. Keys that start with "_" belong
+proxy: path, start_s, end_s, out, height?; strip: path, start_s, end_s, out, width?;
+cut: path, start_s, end_s, out, mode?, tolerance_s?. Keys that start with "_" belong
 to the caller and are ignored.
 """
 
@@ -36,6 +37,13 @@ def cut_proxy(payload: dict[str, Any]) -> dict[str, Any]:
     from curation.media.proxy import write_proxy
 
     return write_proxy(**_arguments(payload))
+
+
+def cut_clip(payload: dict[str, Any]) -> dict[str, Any]:
+    """`curation.media.cut.cut_clip`."""
+    from curation.media.cut import cut_clip as cut
+
+    return cut(**_arguments(payload))
 
 
 def draw_strip(payload: dict[str, Any]) -> dict[str, Any]:

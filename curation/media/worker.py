@@ -28,8 +28,10 @@ TASKS = {
     "still": "curation.media.tasks:cut_still",
     "proxy": "curation.media.tasks:cut_proxy",
     "strip": "curation.media.tasks:draw_strip",
+    "cut": "curation.media.tasks:cut_clip",
     "features": "curation.extractors.run:extract_file",
     "survey": "curation.extractors.run:survey_file",
+    "tiny": "curation.pretraining.decoding:decode_file",
 }
 # Tasks that misbehave on purpose: known only to workers started with this variable, which the tests set.
 SELFTEST_VARIABLE = "CONCORD_WORKER_SELFTEST"

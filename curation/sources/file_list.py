@@ -19,6 +19,7 @@ from curation.errors import InputError
 from curation.media.roots import AllowedRoots
 from curation.sources.base import Item, Source, look_at, require_file
 from curation.sources.columns import plain_text, tidy
+from curation.sourcespec import SourceSpec
 
 PATH_COLUMNS = ("path", "file", "file_path", "filepath", "filename")
 SUFFIXES = (".txt", ".lst", ".csv", ".tsv", ".parquet")
@@ -39,10 +40,36 @@ class FileListSource(Source):
         if file.suffix.lower() not in SUFFIXES:
             raise InputError(f"{file.name} is not a list that can be read.", hint=f"Kinds: {', '.join(SUFFIXES)}.")
 
+    def columns(self) -> list[str]:
+        """Names of the columns beside the one of paths, as the list spells them; none in a txt. Raises `InputError`."""
+        self.check()
+        file = Path(self.spec.path)
+        kind = file.suffix.lower()
+        try:
+            if kind == ".parquet":
+                names = list(pq.read_schema(file).names)
+            elif kind in (".csv", ".tsv"):
+                with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as handle:
+                    header = next(_patient(csv.reader(handle, delimiter="," if kind == ".csv" else "\t")), [])
+                names = [plain_text(name) for name in header] if isinstance(header, list) else []
+            else:
+                return []
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{file} cannot be read as a list ({error}).", hint="Is it complete?") from error
+        at = _path_column(names, file.name)
+        return [name for i, name in enumerate(names) if i != at and name]
+
     def items(self, allowed: AllowedRoots | None) -> Iterator[Item]:
         self.check()
         if allowed is not None:
             allowed.check(self.spec.path)
+        there = {name.lower(): name for name in self.columns()}
+        for name in filter(None, (self.spec.title, *self.spec.columns)):
+            if name.lower() not in there:
+                raise InputError(
+                    f"{Path(self.spec.path).name} has no column {name!r}.",
+                    hint=f"Its columns: {', '.join(there.values())[:300] or 'none'}.",
+                )
         seen: set[bytes] = set()
         for number, path, columns in self._rows():
             place = os.fsencode(f"{Path(self.spec.path).name}:{number}")
@@ -55,7 +82,7 @@ class FileListSource(Source):
                 yield Item(place, code="repeated", problem=f"Line {number} names a file a second time.", title="")
                 continue
             seen.add(path)
-            title, kept = _title(columns)
+            title, kept = _title(columns, self.spec)
             if b"://" in path[:12]:
                 problem = f"Line {number} of the list is an address, not a file: fetch it first."
                 yield Item(path, code="not_local", problem=problem, title=title, columns=kept)
@@ -170,8 +197,13 @@ def _path_column(names: list[str], file: str) -> int:
     )
 
 
-def _title(columns: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    """The column `title` (None without one: the folder's name then stands for it), and the others."""
-    kept = {name: value for name, value in columns.items() if name.lower() != "title"}
-    titles = [value for name, value in columns.items() if name.lower() == "title" and value not in (None, "")]
+def _title(columns: dict[str, Any], spec: SourceSpec) -> tuple[str | None, dict[str, Any]]:
+    """The column of titles (None without one: the folder's name then stands for it), and the others that are kept."""
+    of_titles, wanted = (spec.title or "title").lower(), {name.lower() for name in spec.columns}
+    titles = [value for name, value in columns.items() if name.lower() == of_titles and value not in (None, "")]
+    kept = {
+        name: value
+        for name, value in columns.items()
+        if name.lower() != of_titles and (not wanted or name.lower() in wanted)
+    }
     return (plain_text(str(titles[0]))[:1000] if titles else None), tidy(kept)

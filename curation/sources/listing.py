@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.atomic import replacing
+from curation.atomic import PARTIAL_SUFFIX, replacing
 from curation.errors import InputError
 from curation.media.roots import AllowedRoots
 from curation.sources.base import Item
@@ -44,11 +44,15 @@ _BATCH = 8192
 def write_listing(workspace: Workspace) -> None:
     """Look at all sources. Raises `InputError` where they name nothing at all."""
     allowed = AllowedRoots() if os.environ.get(CONFINED) else None
+    for left in workspace.path.glob(f".{_path(workspace).name}.*{PARTIAL_SUFFIX}"):  # of a scan that was killed
+        left.unlink(missing_ok=True)
     digest = hashlib.blake2b(digest_size=16)
     n_rows = n_skipped = 0
     with replacing(_path(workspace)) as temporary, pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as writer:
         rows: list[dict[str, Any]] = []
         for root, spec in enumerate(workspace.sources):
+            if spec.removed:
+                continue
             source = source_of(spec)
             for item in source.items(allowed):
                 rows.append(_row(root, item))
@@ -137,7 +141,7 @@ def _feed(digest: Any, row: dict[str, Any]) -> None:
 
 
 def _nothing(workspace: Workspace, n_skipped: int) -> InputError:
-    places = ", ".join(spec.path for spec in workspace.sources)
+    places = ", ".join(spec.path for spec in workspace.sources if not spec.removed) or "sources that were removed"
     others = f" ({n_skipped} files of other kinds were passed over)" if n_skipped else ""
     return InputError(
         f"No media files in {places}{others}.",

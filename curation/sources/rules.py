@@ -5,6 +5,7 @@ language, out (ACAV100M, arXiv 2101.10803, section 3; the words of the lists are
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from curation.config import FilterConfig
@@ -29,8 +30,9 @@ class Verdict:
 class MetadataRules:
     """The settings, made ready for many videos."""
 
-    def __init__(self, settings: FilterConfig) -> None:
+    def __init__(self, settings: FilterConfig, detect: Callable[[str], str] = detect) -> None:
         self._settings = settings
+        self._detect = detect
         self._languages = frozenset(settings.languages.split(",")) if settings.languages else frozenset()
         self._categories = frozenset(_listed(settings.drop_categories))
         self._words = {
@@ -44,7 +46,7 @@ class MetadataRules:
     ) -> Verdict:
         """The first reason against a video: duration, category, keywords, language. What is unknown speaks for none."""
         text = f"{title or ''} {description or ''}"
-        language = detect(text) if self._languages else ""
+        language = self._detect(text) if self._languages else ""
         code, message = self._reason(title or "", text, category or "", duration_s)
         if not code and language and language not in self._languages:
             code, message = "language", f"title and description seem to be in {language!r}"

@@ -21,14 +21,16 @@ from curation.errors import InputError
 from curation.extractors.base import Extractor
 from curation.extractors.chosen import chosen, numbers_of
 from curation.extractors.network import NetworkExtractor
+from curation.extractors.together import measured
 from curation.extractors.weights import MissingWeightsError
 from curation.media.sandbox import Sandbox
+from curation.media.unchanged import only_unchanged
 from curation.records import FAILURES, clip_keys, real_path
 from curation.stage import Part, Report, Stage, StageContext, Target, Work
 from curation.workspace import CLIPS_FINGERPRINT, Workspace, fingerprint_of
 
 ROWS_PER_PART = 1024
-CLIPS_PER_TASK = 24  # a long film is spread over the workers
+CLIPS_PER_TASK = 24  # a long film is spread over the workers; files that are measured together have so many
 GPU_PROCESSES = 4  # each holds its networks on the device; while one decodes another computes
 
 
@@ -39,6 +41,7 @@ class FeaturesStage(Stage):
     version = 2
     unit = "clips"
     makes = "features"
+    decodes = True
 
     def look(self, workspace: Workspace) -> None:
         """Get trained weights that are missing, if settings allow it: fingerprints hold their hashes."""
@@ -83,7 +86,7 @@ class FeaturesWork(Work):
         self._clips = workspace.table("clips").to_pylist()
         self._known = {name: EarlierFeatures(workspace, extractor) for name, extractor in self._extractors.items()}
         self._early = EarlyFeatures.of(workspace.path).index()
-        self._paths = _paths(workspace)
+        self._paths, self._scanned = _files(workspace)
         starts = range(0, len(self._clips), ROWS_PER_PART)
         self.parts = [
             Part(
@@ -111,7 +114,8 @@ class FeaturesWork(Work):
         payloads = self._payloads(rows)
         self._context.progress.advance(part.size - rows.n_open, finished_before=True)
         if payloads:
-            for outcome in self._workers().imap("features", payloads):
+            outcomes = measured(self._workers(), payloads, CLIPS_PER_TASK if self._on_gpu() else 1)
+            for outcome in only_unchanged(outcomes, lambda found: self._scanned.get(found.payload["_video"])):
                 self._context.progress.check_cancelled()
                 before = rows.n_open
                 rows.take(outcome)
@@ -175,6 +179,7 @@ class FeaturesWork(Work):
                         "extractors": [self._spelled[name] for name in names],
                         "options": {"weights_folder": settings.weights_folder, "device": device},
                         "_names": names,
+                        "_video": video,
                         "_rows": chosen_rows,
                         "_time_limit_s": settings.time_limit_s + sum(end - start for start, end in segments) + slow_s,
                     }
@@ -196,17 +201,17 @@ class FeaturesWork(Work):
             self._sandbox = self._context.sandbox(
                 time_limit_s=settings.time_limit_s,
                 memory_limit_mb=max(settings.memory_limit_mb, *(e.memory_mb for e in self._extractors.values())),
-                most_workers=self._most_workers(),
+                most_workers=GPU_PROCESSES if self._on_gpu() else None,
             )
         return self._sandbox
 
-    def _most_workers(self) -> int | None:
-        """As many as may hold networks on a GPU, if there is one and there are networks."""
+    def _on_gpu(self) -> bool:
+        """Are there networks, and a GPU for them? On the CPU clips are computed one by one: a file is a task."""
         if not any(isinstance(extractor, NetworkExtractor) for extractor in self._extractors.values()):
-            return None
+            return False
         from curation.extractors.torch_runner import usable  # torch takes a second to import
 
-        return GPU_PROCESSES if usable(self._context.config.resources.device).type == "cuda" else None
+        return usable(self._context.config.resources.device).type == "cuda"
 
     def _marker(self, name: str, part: Part) -> Path:
         # Written last: its presence says that every file of the part is whole.
@@ -342,6 +347,12 @@ def key_of(extractor: Extractor) -> str:
     return f"{extractor.kind}/{extractor.name}"
 
 
-def _paths(workspace: Workspace) -> dict[str, str]:
-    videos = workspace.table("videos", ["video_id", "root", "path_bytes"]).to_pylist()
-    return {video["video_id"]: real_path(workspace.roots[video["root"]], video["path_bytes"]) for video in videos}
+def _files(workspace: Workspace) -> tuple[dict[str, str], dict[str, tuple[int, int]]]:
+    """Path by video_id, and size (bytes) and time (ns) of that file when it was scanned."""
+    columns = ["video_id", "root", "path_bytes", "size_bytes", "mtime_ns"]
+    roots, paths, scanned = workspace.roots, {}, {}
+    for batch in workspace.table("videos", columns).to_batches(8192):
+        for video in batch.to_pylist():
+            paths[video["video_id"]] = real_path(roots[video["root"]], video["path_bytes"])
+            scanned[video["video_id"]] = video["size_bytes"], video["mtime_ns"]
+    return paths, scanned

@@ -30,6 +30,7 @@ class ScanStage(Stage):
     version = 1
     unit = "files"
     makes = "the table of videos"
+    decodes = True
 
     def look(self, workspace: Workspace) -> None:
         """Look at the sources and keep the listing; what changed since the last time makes `videos` stale."""
@@ -198,7 +199,7 @@ class _KnownRows:
         if self._table is None:
             return [None] * len(files)
         at = [self._at.get(tuple(file[name] for name in _PLACE), -1) for file in files]
-        rows = iter(self._table.take([i for i in at if i >= 0]).to_pylist())
+        rows = iter(self._table.take(pa.array([i for i in at if i >= 0], pa.int64())).to_pylist())
         return [next(rows) if i >= 0 else None for i in at]
 
 

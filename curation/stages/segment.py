@@ -26,7 +26,9 @@ from curation.media.sandbox import Sandbox
 from curation.media.shots import THRESHOLDS, Shots
 from curation.media.signature import SIZE
 from curation.media.survey import MAX_SURVEY_S
+from curation.media.unchanged import only_unchanged
 from curation.records import CLIPS, SEGMENTED, clip_id, real_path
+from curation.sources.grouping import check_source, sources_of_videos
 from curation.stage import Part, Report, Stage, StageContext, Target, Work
 from curation.workspace import Workspace, fingerprint_of
 
@@ -41,13 +43,18 @@ class SegmentStage(Stage):
     version = 2
     unit = "videos"
     makes = "the table of clips"
+    decodes = True
 
     def targets(self, workspace: Workspace, config: Config) -> list[Target]:
         inputs = [
             workspace.require("videos", "scan").fingerprint,
             workspace.require("filtered", "filter").fingerprint,
         ]
-        return [Target("clips", self.fingerprint(config.affecting("segment"), inputs))]
+        settings = config.affecting("segment")
+        if settings["source"] == "video":  # left out: clips of earlier versions stay as they are
+            del settings["source"]
+        check_source(workspace, config.segment.source)
+        return [Target("clips", self.fingerprint(settings, inputs))]
 
     def plan(self, context: StageContext, targets: list[Target]) -> Work:
         return SegmentWork(context, targets[0])
@@ -111,13 +118,15 @@ class SegmentWork(Work):
         again = []
         if not videos:
             return
-        for outcome in self._workers().imap("shots", [self._payload(video) for video in videos]):
+        outcomes = self._workers().imap("shots", [self._payload(video) for video in videos])
+        for outcome in only_unchanged(outcomes, lambda found: _stamp(videos[found.index])):
             self._context.progress.check_cancelled()
             if outcome.error is not None and "_task" in outcome.payload:
                 again.append(videos[outcome.index])
             else:
                 take(videos[outcome.index], outcome)
-        for outcome in self._workers().imap("shots", [self._shots_payload(video) for video in again]):
+        outcomes = self._workers().imap("shots", [self._shots_payload(video) for video in again])
+        for outcome in only_unchanged(outcomes, lambda found: _stamp(again[found.index])):
             self._context.progress.check_cancelled()
             take(again[outcome.index], outcome)
 
@@ -126,6 +135,7 @@ class SegmentWork(Work):
         clips: list[dict[str, Any]] = []
         failures: Counter[str] = Counter()
         plan = layout(self._settings)
+        source_of = sources_of_videos(self._context.workspace, self._settings.source)
         for part in self.parts:  # one at a time: rows of every video at once would not fit in memory
             rows = pq.read_table(self._file(part)).to_pylist()
             for video, row in zip(self._videos[part.payload[0] : part.payload[1]], rows):
@@ -134,7 +144,8 @@ class SegmentWork(Work):
                     continue
                 spans = lay_out(row["duration_s"], _shots(row), plan)
                 row["n_clips"] = len(spans)
-                clips += [_clip(video, start_s, end_s) for start_s, end_s in spans]
+                source = {"source": source_of.get(video["video_id"], video["video_id"])}
+                clips += [_clip(video, start_s, end_s) | source for start_s, end_s in spans]
             tables.append(pa.Table.from_pylist(rows, SEGMENTED))
         segmented = pa.concat_tables([SEGMENTED.empty_table(), *tables])
         report = Report(failures=failures)
@@ -222,6 +233,7 @@ class _Early:
         self.extractors = early_ones(found, context.config.segment.clip_s)
         self._made_with = {e.name: fingerprint_of(numbers_of(e)) for e in self.extractors.values()}
         self._store = EarlyFeatures.of(context.workspace.path)
+        self._store.sweep()
         self._run = f"{fingerprint[:16]}-"
         self._clip_ids: list[str] = []
         self._features: list[dict[str, np.ndarray]] = []
@@ -259,6 +271,11 @@ def layout(settings: SegmentConfig) -> Layout:
         settings.threshold or THRESHOLDS[settings.detector],
         _anneal(settings),
     )
+
+
+def _stamp(video: dict[str, Any]) -> tuple[int, int]:
+    """Size (bytes) and time (ns) of its file when it was scanned."""
+    return video["size_bytes"], video["mtime_ns"]
 
 
 def _anneal(settings: SegmentConfig) -> float:

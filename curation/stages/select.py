@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation import columns
+from curation import columns, review
 from curation.atomic import replacing, write_array, write_json
 from curation.checkpoint import Checkpoint
 from curation.checks import parse_budget
@@ -48,6 +48,8 @@ class SelectStage(Stage):
         )
         if settings.duplicates == "one" and columns.finds_duplicates(workspace):
             inputs.append(f"health:{workspace.fingerprint('health')}")
+        if settings.review == "honour":
+            inputs.append(f"review:{review.fingerprint(workspace)}")
         fingerprint = self.fingerprint(meant(config), inputs)
         return [Target(f"selections/{selection_name(config.select, fingerprint)}", fingerprint)]
 
@@ -88,6 +90,7 @@ class SelectWork(Work):
         needs_features = METHODS[settings.method].needs_features
         checkpoint = Checkpoint(self._folder / "checkpoint.npz", self._target.fingerprint)
         bounds = {name: _shares_of(getattr(settings, name), f"select.{name}") for name in ("share_floor", "share_cap")}
+        include, exclude, said = self._wanted(settings)
         self._selection = select(
             self._assignments,
             self._modalities,
@@ -107,8 +110,8 @@ class SelectWork(Work):
             durations_s=durations_s,
             max_per_group=settings.max_per_source or None,
             duplicate_groups=self._duplicates() if settings.duplicates == "one" else None,
-            include=self._matching(settings.include, "select.include"),
-            exclude=self._matching(settings.exclude, "select.exclude"),
+            include=include,
+            exclude=exclude,
             cluster_floor=_pairs_of(settings.cluster_floor, _number) or None,
             cluster_cap=_pairs_of(settings.cluster_cap, _number) or None,
             share_floor=bounds["share_floor"] or None,
@@ -120,6 +123,8 @@ class SelectWork(Work):
             checkpoint=checkpoint,
         )
         checkpoint.drop()
+        if said:
+            self._selection.report["review"] = said
         if taken < settings.selection_size and settings.method == "batch-greedy":
             self._selection.report["notices"].append(
                 f"{settings.selection_size} clips of each batch would fill the budget in fewer than {STEPS_MIN} "
@@ -142,6 +147,18 @@ class SelectWork(Work):
         if not condition.strip():
             return None
         return columns.matching(self._context.workspace, condition, setting)[self._rows]
+
+    def _wanted(self, settings: SelectConfig) -> tuple[np.ndarray | None, np.ndarray | None, dict[str, int]]:
+        """Candidates to choose first and never to choose, bool (n,) or None, and how many people kept and dropped."""
+        include = self._matching(settings.include, "select.include")
+        exclude = self._matching(settings.exclude, "select.exclude")
+        if settings.review != "honour":
+            return include, exclude, {}
+        said = review.masks(self._context.workspace)
+        keep, drop = said["keep"][self._rows], said["drop"][self._rows]
+        include = keep if include is None else (include & ~drop) | keep
+        exclude = drop if exclude is None else (exclude & ~keep) | drop
+        return include, exclude, {"keep": int(keep.sum()), "drop": int(drop.sum())}
 
     def _duplicates(self) -> np.ndarray | None:
         """Duplicate group of each candidate, int (n,), -1 = none; None where every clip stands alone."""
@@ -220,6 +237,7 @@ class SelectWork(Work):
             "selection_size": settings.selection_size,
             "refill": settings.refill,
             "where": settings.where,
+            "settings": meant(self._context.config),
             "options": found.report["options"],
             "score_columns": sorted(found.columns),
             "clips": len(rows),
@@ -229,6 +247,9 @@ class SelectWork(Work):
             "objective": found.objective,
             "clusterings": {
                 name: workspace.require(f"clusterings/{name}", "cluster").fingerprint for name in self._names
+            },
+            "fits": {
+                name: workspace.require(f"clusterings/{name}", "cluster").info.get("fit", "") for name in self._names
             },
             "modalities": dict(zip(self._names, self._modalities)),
             "report": found.report,
@@ -250,6 +271,8 @@ class SelectWork(Work):
 def meant(config: Config) -> dict[str, Any]:
     """The settings that change this selection: those of another method do not make it stale."""
     settings = config.affecting("select")
+    if config.select.review == "none":
+        del settings["review"]  # so that what was made before there were reviews is not stale
     if config.select.method != "concord":
         settings = {name: value for name, value in settings.items() if name not in CONCORD_SETTINGS}
     return settings

@@ -42,6 +42,7 @@ def clip_grid(
     items: Sequence[GridItem],
     *,
     current: str | None = None,
+    decisions: Sequence[str | None] | None = None,
     tile_width: int = 160,
     max_height: int | None = None,
     key: str,
@@ -49,7 +50,8 @@ def clip_grid(
 ) -> GridEvent | None:
     """Draws the stills and returns the clip chosen since the last run, or None.
 
-    items: the first `MAX_ITEMS` are shown. current: clip_id to mark as open. tile_width: least width of a still in
+    items: the first `MAX_ITEMS` are shown. current: clip_id to mark as open. decisions: for each item `keep`, `drop`,
+    `maybe` or None; a change of them redraws no picture. tile_width: least width of a still in
     pixels, the grid fills the row. max_height: pixels, above it the grid scrolls. on_event: called before the next
     run. No items draw nothing: the page says why there are none.
     """
@@ -62,6 +64,7 @@ def clip_grid(
         data={
             "items": [_plain(item) for item in items[:MAX_ITEMS]],
             "current": current,
+            "decisions": None if decisions is None else list(decisions[:MAX_ITEMS]),
             "tile": tile_width,
             "max_height": max_height,
         },

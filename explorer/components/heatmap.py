@@ -7,23 +7,20 @@ sent again, so a click costs about 50 kB at every size.
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from explorer.components.mount import notify, pending, renderer
+from explorer.components.packed import HELD_LIMIT, Packed, message, pack
 from explorer.theme import Modality, ScaleName, scale_stops
 
 MAX_SIDE = 1024
 """The largest number of rows or columns that the canvas takes."""
 
-_HELD_LIMIT = 4
 _COUNT_TICKS = (0.0, 0.25, 1.0)
 _draw = renderer("heatmap")
 
@@ -59,6 +56,7 @@ def heatmap(
     selected_box: Box | None = None,
     row_modality: Modality = "audio",
     col_modality: Modality = "visual",
+    titles: tuple[str, str] = ("", ""),
     key: str,
     height: int = 560,
     on_event: Callable[[HeatmapEvent], None] | None = None,
@@ -70,6 +68,7 @@ def heatmap(
     row_labels, col_labels: R and C names; row_totals, col_totals: R and C non-negative numbers for the bars.
     scale: "count" (square root of the value, from 0) or "diverging" (linear, centred on 0).
     unit: of `values`, for the legend. ends: words at the lower and upper end of the legend.
+    titles: of rows and columns where they are no clusters of sounds or pictures; "" = by modality.
     limit: the value of full colour; default the largest size there is, or its 99.8th percentile in large matrices.
     on_event: called before the script runs again, so that the page can change its state and draw once.
     Raises ValueError if shapes do not fit together.
@@ -83,16 +82,16 @@ def heatmap(
         event = _event(name, sent)
         if event is not None:
             st.session_state[seq_key] = int(sent.get("seq", 0))
-            st.session_state[held_key] = [str(digest) for digest in sent.get("held", [])][-_HELD_LIMIT:]
+            st.session_state[held_key] = [str(digest) for digest in sent.get("held", [])][-HELD_LIMIT:]
             notify(on_event, event)
 
     def resend() -> None:
         st.session_state[held_key] = []
 
-    arrays, raw, digest = _encoded(matrix, numbers, scale, limit)
+    packed = _encoded(matrix, numbers, scale, limit)
     header: dict[str, Any] = {
-        "arrays": arrays,
-        "digest": digest,
+        "arrays": packed.specs,
+        "digest": packed.digest,
         "rows": [str(label) for label in row_labels],
         "cols": [str(label) for label in col_labels],
         "row_totals": None if row_totals is None else _plain(row_totals),
@@ -102,15 +101,16 @@ def heatmap(
         "legend": {"unit": unit, "ends": ends or _default_ends(scale), "ticks": _ticks(matrix, scale, limit)},
         "stops": {"light": scale_stops(scale, False), "dark": scale_stops(scale, True)},
         "modality": [row_modality, col_modality],
+        "titles": list(titles),
         "cell": selected_cell,
         "box": selected_box,
         "seq": st.session_state.get(seq_key, 0),
         "height": height,
     }
-    held = digest in st.session_state.get(held_key, [])
+    held = packed.digest in st.session_state.get(held_key, [])
     result = _draw(
         key=key,
-        data=_message(header, b"" if held else raw),
+        data=message(header, None if held else packed.raw),
         on_cell_change=lambda: receive("cell"),
         on_box_change=lambda: receive("box"),
         on_need_change=resend,
@@ -215,17 +215,6 @@ def _narrow(array: np.ndarray) -> np.ndarray:
     return numbers.astype(np.float16 if top < 2048 else np.float32)
 
 
-def _encoded(
-    matrix: np.ndarray, hover: Mapping[str, np.ndarray], scale: ScaleName, limit: float | None
-) -> tuple[list[dict[str, Any]], bytes, str]:
-    """The arrays' descriptions, their bytes one after another (little-endian), and the digest of both."""
-    parts = [("", indexed(matrix, scale, limit)), *((name, _narrow(array)) for name, array in hover.items())]
-    arrays = [{"name": name, "type": array.dtype.str[1:], "shape": list(array.shape)} for name, array in parts]
-    raw = b"".join(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes() for _, array in parts)
-    return arrays, raw, blake2b(raw + json.dumps(arrays).encode(), digest_size=12).hexdigest()
-
-
-def _message(header: dict[str, Any], raw: bytes) -> bytes:
-    """Length of the header as uint32 little-endian, the header as JSON, then the arrays, deflated, if there are any."""
-    text = json.dumps(header, separators=(",", ":")).encode()
-    return len(text).to_bytes(4, "little") + text + (zlib.compress(raw, 4) if raw else b"")
+def _encoded(matrix: np.ndarray, hover: Mapping[str, np.ndarray], scale: ScaleName, limit: float | None) -> Packed:
+    """The indexed image, then the hover numbers."""
+    return pack([("", indexed(matrix, scale, limit)), *((name, _narrow(array)) for name, array in hover.items())])

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).resolve().parent / "assets"
 
 
-def renderer(name: str) -> ComponentRenderer:
-    """The function that draws the component whose files are `assets/<name>.js` and `assets/<name>.css`."""
-    return st.components.v2.component(f"concord_{name}", js=_joined(name, "js"), css=_joined(name, "css"))
+def renderer(name: str, *parts: str) -> ComponentRenderer:
+    """The function that draws the component whose files are `assets/<name>.js` and `.css`, after those of `parts`."""
+    files = ("common", *parts, name)
+    return st.components.v2.component(f"concord_{name}", js=_joined(files, "js"), css=_joined(files, "css"))
 
 
-def _joined(name: str, kind: str) -> str:
-    return "\n".join((ASSETS / f"{part}.{kind}").read_text(encoding="utf-8") for part in ("common", name))
+def _joined(parts: tuple[str, ...], kind: str) -> str:
+    files = [ASSETS / f"{part}.{kind}" for part in parts]
+    return "\n".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
 
 
 def pending(key: str, name: str) -> Any:

@@ -14,7 +14,7 @@ from explorer.components.mount import notify, pending, renderer
 from explorer.theme import Modality
 
 MAX_PRELOAD = 4
-_draw = renderer("player")
+_draw = renderer("player", "playback")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,10 @@ class Band:
 
 
 STRIP_BANDS: tuple[Band, ...] = (
-    Band("mel spectrogram", 0.5, "audio"),
-    Band("waveform", 0.25, "audio"),
-    Band("motion", 0.25, "visual"),
+    Band("mel spectrogram", 132 / 284, "audio"),
+    Band("waveform", 60 / 284, "audio"),
+    Band("loudness", 48 / 284, "audio"),
+    Band("motion", 44 / 284, "visual"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,10 +11,76 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.kernels.contingency import contingency_table
+from explorer.views.why import CellOfClip
 
-Sort = Literal["row", "rank", "path", "random", "least"]
 Examples = Literal["random", "typical", "far"]
 PAGE = 60
+HEAD = 20_000
+"""Clips that an order is worked out for: more than anybody steps through."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order of clips. `key` makes rising numbers, float (N,), NaN = last; None is as in the folder.
+
+    `seed` is that of the order called random; `falls` turns the key round; `prints` say what the key was made of.
+    """
+
+    name: str
+    key: Callable[[], np.ndarray] | None = None
+    seed: int = 0
+    falls: bool = False
+    prints: tuple[str, ...] = ()
+
+    def first(self, rows: np.ndarray) -> np.ndarray:
+        """The first `HEAD` of `rows` (ascending) in this order."""
+        if self.name == "random":
+            return first_rows(rows, hashes(rows, self.seed), HEAD)
+        if self.key is None:
+            return rows[:HEAD]
+        values = np.asarray(self.key()[rows])
+        return first_rows(rows, -values.astype(np.float64) if self.falls else values, HEAD)
+
+
+def first_rows(rows: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
+    """The `n` of `rows` with the least `values` (m,), in their order, ties as they come, NaN last."""
+    at = np.arange(len(rows))
+    if len(rows) > n:
+        if values.dtype.kind == "f":
+            values = np.where(np.isnan(values), np.inf, values)
+        last = np.partition(values, n - 1)[n - 1]
+        below, ties = np.flatnonzero(values < last), np.flatnonzero(values == last)
+        at = np.sort(np.concatenate([below, ties[: n - len(below)]]))
+    return rows[at[np.argsort(values[at], kind="stable")]]
+
+
+def mask_of(n: int, rows: np.ndarray) -> np.ndarray:
+    """bool (n,): true at `rows`."""
+    mask = np.zeros(n, bool)
+    mask[rows] = True
+    return mask
+
+
+def in_clusters(labels: np.ndarray, chosen: list[int], n_clusters: int) -> np.ndarray:
+    """bool (N,): the label (-1 = none) is one of `chosen`."""
+    wanted = np.zeros(n_clusters + 1, bool)
+    wanted[chosen] = True
+    return wanted[labels]  # -1 reads the last place, which is never wanted
+
+
+def said_mask(wanted: str, said: Mapping[str, np.ndarray], machine: np.ndarray) -> np.ndarray:
+    """bool (N,): clips of one decision (`keep`, `drop`, `maybe`), with `none`, in the `final` choice, or `against`.
+
+    `said`: bool (N,) each of keep, drop, maybe. `machine`: bool (N,), the machine's choice. `against`: kept though not
+    chosen, or dropped though chosen.
+    """
+    if wanted == "none":
+        return ~(said["keep"] | said["drop"] | said["maybe"])
+    if wanted == "final":
+        return (machine | said["keep"]) & ~said["drop"]
+    if wanted == "against":
+        return (said["keep"] & ~machine) | (said["drop"] & machine)
+    return said[wanted]
 
 
 def text_mask(paths: pa.Array | pa.ChunkedArray, text: str) -> np.ndarray:
@@ -60,10 +127,9 @@ def pick_rank(n: int, picked_rows: np.ndarray) -> np.ndarray:
 def rank_or_score(rank: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """A rising key float64 (N,): the picked in their order, the others by falling score, those without one last."""
     last = np.nanmax(rank, initial=0.0)
-    score_place = np.full(len(scores), np.nan)
-    known = np.isfinite(scores)
-    score_place[known] = np.argsort(np.argsort(-scores[known], kind="stable"), kind="stable")
-    return np.where(np.isnan(rank), last + 1 + score_place, rank)
+    known = np.where(np.isfinite(scores), scores, np.nan)
+    best = float(np.nanmax(known)) if np.isfinite(scores).any() else 0.0
+    return np.where(np.isnan(rank), last + 1 + (best - known), rank)
 
 
 def mean_pmi(sounds: list[np.ndarray], pictures: list[np.ndarray]) -> np.ndarray:
@@ -95,16 +161,10 @@ def cell_pmi(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.log(shared) + np.log(n) - np.log(size_a[a]) - np.log(size_b[b])
 
 
-@dataclass(frozen=True)
-class CellOfClip:
-    """A clip's cell in one sound x picture pair."""
-
-    sound: str
-    picture: str
-    sound_cluster: int
-    picture_cluster: int
-    clips: int  # in this cell
-    pmi: float  # nats
+def pair_counts(a: np.ndarray, b: np.ndarray, n_a: int, n_b: int) -> np.ndarray:
+    """Clips in each cell, int32 (n_a, n_b), of those with a value (not -1) in both."""
+    both = (np.asarray(a) >= 0) & (np.asarray(b) >= 0)
+    return contingency_table(np.asarray(a)[both], np.asarray(b)[both], n_a, n_b).astype(np.int32)
 
 
 def why(row: int, sounds: dict[str, np.ndarray], pictures: dict[str, np.ndarray]) -> list[CellOfClip]:
@@ -138,6 +198,12 @@ def examples(
     start = np.searchsorted(own, clusters)
     end = np.searchsorted(own, clusters, side="right")
     return {int(c): rows[s : min(e, s + n)] for c, s, e in zip(clusters, start, end)}
+
+
+def place_in(rows: np.ndarray, row: int) -> int:
+    """Where `row` stands among `rows`, -1 when it is not there."""
+    at = np.flatnonzero(rows == row)
+    return int(at[0]) if len(at) else -1
 
 
 def page_of(rows: np.ndarray, page: int, size: int = PAGE) -> tuple[np.ndarray, int, int]:

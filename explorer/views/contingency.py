@@ -5,6 +5,7 @@ Rows are sound clusters, columns picture clusters. All information is in nats (n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,9 +17,11 @@ from curation.kernels.draws import permuted_partners
 from curation.kernels.information import information_of
 
 Measure = Literal["count", "expected", "pmi", "residual", "share", "difference"]
-Order = Literal["match", "size", "number"]
+Order = Literal["match", "blocks", "size", "number", "name"]
+Over = Literal["pair", "every", "depth"]
 OTHER = -1
 LIMIT = 500
+MAX_BLOCKS = 40
 SAMPLE = 200_000
 """Controls of larger sets are measured on this many clips, drawn with a seed."""
 
@@ -41,13 +44,16 @@ class Fold:
 
 
 def fold(sizes: np.ndarray, limit: int = LIMIT) -> Fold:
-    """Show the `limit` largest clusters, the others as one. `sizes` int (K,); ties go to the lower number."""
+    """Show at most `limit` clusters; where there are more, the largest and, in the last place, all others as one.
+
+    `sizes` int (K,); ties go to the lower number.
+    """
     k = len(sizes)
     if k <= limit:
         return Fold(np.arange(k), np.arange(k))
-    kept = np.sort(np.argsort(-np.asarray(sizes), kind="stable")[:limit])
-    lookup = np.full(k, limit, np.int64)
-    lookup[kept] = np.arange(limit)
+    kept = np.sort(np.argsort(-np.asarray(sizes), kind="stable")[: limit - 1])
+    lookup = np.full(k, limit - 1, np.int64)
+    lookup[kept] = np.arange(limit - 1)
     return Fold(lookup, np.append(kept, OTHER))
 
 
@@ -130,15 +136,23 @@ def values_of(measure: Measure, table: PairTable, candidates: PairTable) -> np.n
     return {"expected": table.expected, "pmi": table.pmi, "residual": table.residual, "share": table.share}[measure]()
 
 
-def ordering(table: PairTable, order: Order) -> tuple[np.ndarray, np.ndarray]:
+def ordering(
+    table: PairTable, order: Order, names: tuple[Sequence[str], Sequence[str]] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Row order int64 (R,) and column order int64 (C,).
 
     `match`: rows and columns paired one to one so that the pairs carry the most information (Hungarian method), the
-    strongest pair first, what has no partner last by size. `size`: largest first. `number`: as given.
+    strongest pair first, what has no partner last by size. `blocks`: see `blocks`. `size`: largest first. `number`: as
+    given. `name`: by `names` of rows and of columns, those without one ("") last, by number.
     """
     n_rows, n_cols = table.counts.shape
-    if order == "number":
+    if order == "number" or (order == "name" and names is None):
         return np.arange(n_rows), np.arange(n_cols)
+    if order == "name" and names is not None:
+        rows, cols = (sorted((not name, name.casefold(), i) for i, name in enumerate(side)) for side in names)
+        return np.array([i for *_, i in rows], np.int64), np.array([i for *_, i in cols], np.int64)
+    if order == "blocks":
+        return blocks(table)
     by_rows = np.argsort(-table.row_totals, kind="stable")
     by_cols = np.argsort(-table.col_totals, kind="stable")
     if order == "size":
@@ -151,6 +165,80 @@ def ordering(table: PairTable, order: Order) -> tuple[np.ndarray, np.ndarray]:
         np.concatenate([row, by_rows[~np.isin(by_rows, row)]]),
         np.concatenate([col, by_cols[~np.isin(by_cols, col)]]),
     )
+
+
+def blocks(table: PairTable, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Row order int64 (R,) and column order int64 (C,) by spectral co-clustering (Dhillon 2001), seeded.
+
+    Sound and picture clusters that share clips stand together, the block with most clips first, the largest first in
+    each. As many blocks as the scaled table has singular values above what independent sounds and pictures would
+    give, (sqrt(R) + sqrt(C)) / sqrt(n); where there is no such structure, by size. Empty rows and columns are last.
+    """
+    by_rows = np.argsort(-table.row_totals, kind="stable")
+    by_cols = np.argsort(-table.col_totals, kind="stable")
+    full_rows, full_cols = np.flatnonzero(table.row_totals), np.flatnonzero(table.col_totals)
+    counts = table.counts[np.ix_(full_rows, full_cols)].astype(np.float64)
+    if min(counts.shape) < 2:
+        return by_rows, by_cols
+    scaled = counts / np.sqrt(np.outer(counts.sum(1), counts.sum(0)))
+    values = np.linalg.svd(scaled, compute_uv=False)
+    noise = (np.sqrt(counts.shape[0]) + np.sqrt(counts.shape[1])) / np.sqrt(counts.sum())
+    count = min(1 + int((values[1:] > noise).sum()), min(counts.shape), MAX_BLOCKS)
+    if count < 2:
+        return by_rows, by_cols
+    from sklearn.cluster import SpectralCoclustering  # takes a second to load
+
+    found = SpectralCoclustering(count, random_state=seed).fit(counts)
+    block_of_row, block_of_col = np.full(len(by_rows), count), np.full(len(by_cols), count)
+    block_of_row[full_rows], block_of_col[full_cols] = found.row_labels_, found.column_labels_
+    own = [int(table.counts[np.ix_(block_of_row == i, block_of_col == i)].sum()) for i in range(count)]
+    place = np.append(np.argsort(np.argsort(-np.array(own), kind="stable")), count)
+    return (
+        by_rows[np.argsort(place[block_of_row[by_rows]], kind="stable")],
+        by_cols[np.argsort(place[block_of_col[by_cols]], kind="stable")],
+    )
+
+
+def paired(sounds: Sequence[str], pictures: Sequence[str], over: Over) -> list[tuple[str, str]]:
+    """The pairs of clusterings that a mean is over: `every` sound with every picture layer, or those of the same
+    `depth`, first with first and so on; none where the numbers of layers differ."""
+    if over == "depth":
+        return list(zip(sounds, pictures)) if len(sounds) == len(pictures) else []
+    return [(a, b) for a in sounds for b in pictures]
+
+
+@dataclass(frozen=True)
+class MeanTable:
+    """The dependence of many pairs of clusterings, sorted into the cells of one of them.
+
+    `pmi` float64 (R, C): mean over the cell's clips of their PMI in every pair, nats, NaN where the cell is empty.
+    `share` float64 (R, C): the clips' part of the mean mutual information of the pairs, per cent. `information`: that
+    mean, nats. `pairs`: how many. `clips`: those with a value in all of them.
+    """
+
+    pmi: np.ndarray
+    share: np.ndarray
+    information: float
+    pairs: int
+    clips: int
+
+
+def mean_table(a: np.ndarray, b: np.ndarray, rows: Fold, cols: Fold, clip_pmi: np.ndarray, pairs: int) -> MeanTable:
+    """`clip_pmi` float64 (N,): mean PMI of each clip's cells over the pairs, nats, NaN = not counted; `a`, `b` integer
+    (N,), -1 = none: the clusterings whose cells the clips are sorted into.
+
+    The mean mutual information of the pairs is the mean of `clip_pmi`, so its parts by cell sum to it.
+    """
+    use = np.isfinite(clip_pmi) & (a >= 0) & (b >= 0)
+    shape = len(rows.shown), len(cols.shown)
+    cell = rows.lookup[a[use]] * shape[1] + cols.lookup[b[use]]
+    counts = np.bincount(cell, minlength=shape[0] * shape[1])
+    sums = np.bincount(cell, weights=clip_pmi[use], minlength=shape[0] * shape[1])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pmi = np.where(counts > 0, sums / counts, np.nan)
+    n, total = max(1, int(use.sum())), float(sums.sum())
+    share = 100 * sums / total if total > 0 else np.zeros(len(sums))
+    return MeanTable(pmi.reshape(shape), share.reshape(shape), max(0.0, total / n), pairs, int(use.sum()))
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,18 @@
-"""What became of a folder's files: tables of the first stages in, the funnel and the reasons out. No Streamlit."""
+"""What became of the media: a workspace's first tables in, the funnel and the reasons out; words and commands. No
+Streamlit. Rows are counted where they lie: a million videos are never read into a frame.
+"""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from curation.sourcespec import SourceSpec
+from curation.workspace import Workspace
 from explorer.views import words
 
 ROWS_SHOWN = 200
@@ -19,6 +24,19 @@ CODES = {
     "decoder_crashed": "crashed the decoder",
     "timeout": "took longer than its time limit",
     "out_of_memory": "needed more than its memory limit",
+    "changed": "changed since the scan",
+    "missing": "not there",
+    "no_permission": "may not be read",
+    "not_allowed": "outside the folders that may be read",
+    "not_a_file": "no file",
+    "not_local": "an address, not a file",
+    "broken_line": "broken line",
+    "repeated": "named a second time",
+    "no_metadata": "without a line of metadata",
+    "compressed_tar": "in a compressed tar",
+    "truncated_tar": "in a tar that is cut off",
+    "not_a_tar": "no tar",
+    "sparse": "stored with holes",
     "no_video": "has no picture",
     "no_audio": "has no sound",
     "no_data": "holds no data",
@@ -29,68 +47,102 @@ CODES = {
     "low_resolution": "picture too small",
     "duplicate": "same content as another file",
     "where": "does not meet the condition",
+    "metadata_too_short": "too short by its metadata",
+    "metadata_too_long": "too long by its metadata",
+    "language": "in another language",
+    "category": "of a dropped category",
+    "keyword_artist": "words of artists",
+    "keyword_animation": "words of animation",
+    "keyword_gaming": "words of games",
+    "keyword_tutorial": "words of tutorials",
+    "keyword_official": "words of official videos",
     "empty_file": "empty",
     "not_media": "not a media file",
     "still_picture": "a still picture",
     "partly_undecodable": "partly undecodable",
     "encrypted": "encrypted",
 }
+KINDS = {
+    "folder": "Folder of videos",
+    "list": "List of files",
+    "metadata": "ACAV100M metadata",
+    "tars": "WebDataset tars",
+}
+ICONS = {"folder": "folder", "list": "list_alt", "metadata": "table_rows", "tars": "inventory_2"}
+READABLE, FILTERED, CUT, METADATA = "readable", "after filters", "cut into clips", "by metadata"
+# What each step lost: path, code and message of files; a reason that came with the scan is not counted again
+_LOST = {
+    READABLE: "SELECT path, code, message FROM videos WHERE status <> 'ok'",
+    FILTERED: "SELECT v.path, f.code, f.message FROM filtered f JOIN videos v USING (video_id) "
+    "WHERE f.status <> 'ok' AND v.status = 'ok'",
+    CUT: "SELECT v.path, s.code, s.message FROM segmented s JOIN videos v USING (video_id) WHERE s.n_clips = 0",
+    # of every line of the metadata, also those without a file
+    METADATA: "SELECT CASE WHEN v.title = '' THEN v.path ELSE v.title END AS path, f.code, f.message FROM filtered f "
+    "JOIN videos v USING (video_id) "
+    "WHERE f.code IN ('metadata_too_short', 'metadata_too_long', 'language', 'category') OR f.code LIKE 'keyword%'",
+}
 
 
 @dataclass(frozen=True)
 class Step:
-    """One bar: how many files are left after it, and the files that it lost (path, code, message)."""
+    """One bar: how many files are left after it, and how many it lost, by code, most first."""
 
     name: str
     left: int
-    lost: pd.DataFrame
+    lost: tuple[tuple[str, int], ...] = ()
 
     @property
     def n_lost(self) -> int:
-        return len(self.lost)
+        return sum(n for _, n in self.lost)
 
 
-def funnel(videos: pd.DataFrame | None, filtered: pd.DataFrame | None, segmented: pd.DataFrame | None) -> list[Step]:
+def funnel(workspace: Workspace) -> list[Step]:
     """found, readable, after filters, cut into clips: the steps whose table is there. Counts are of files."""
-    if videos is None:
+    if workspace.artefact("videos") is None:
         return []
-    readable = videos["status"] == "ok"
-    steps = [
-        Step("found", len(videos), _reasons(videos.iloc[:0])),
-        Step("readable", int(readable.sum()), _reasons(videos[~readable])),
-    ]
-    if filtered is None:
+    n_videos = workspace.n_rows("videos")
+    steps = [Step("found", n_videos)]
+    lost = _counts(workspace, READABLE)
+    steps.append(Step(READABLE, n_videos - sum(n for _, n in lost), lost))
+    if workspace.artefact("filtered") is None:
         return steps
-    # What could not be read is counted there, not again as dropped by the filter.
-    joined = filtered.merge(videos[["video_id", "path"]], on="video_id", how="inner")
-    unreadable = set(videos.loc[~readable, "video_id"])
-    dropped = joined[(joined["status"] != "ok") & ~joined["video_id"].isin(unreadable)]
-    steps.append(Step("after filters", int((joined["status"] == "ok").sum()), _reasons(dropped)))
-    if segmented is None:
-        return steps
-    cut = segmented.merge(videos[["video_id", "path"]], on="video_id", how="inner")
-    steps.append(Step("cut into clips", int((cut["n_clips"] > 0).sum()), _reasons(cut[cut["n_clips"] == 0])))
+    left = workspace.query("SELECT count(*) AS n FROM filtered WHERE status = 'ok'")["n"][0].as_py()
+    steps.append(Step(FILTERED, int(left), _counts(workspace, FILTERED)))
+    if workspace.artefact("segmented") is not None:
+        left = workspace.query("SELECT count(*) AS n FROM segmented WHERE n_clips > 0")["n"][0].as_py()
+        steps.append(Step(CUT, int(left), _counts(workspace, CUT)))
     return steps
 
 
-def lost_rows(step: Step, code: str | None = None) -> tuple[pd.DataFrame, int]:
-    """The first 200 files that a step lost (of one code, or all): file, code, message; and how many more."""
-    lost = step.lost if code is None else step.lost[step.lost["code"] == code]
-    shown = lost.head(ROWS_SHOWN)
-    frame = pd.DataFrame(
-        {
-            "file": shown["path"].to_numpy(),
-            "code": shown["code"].to_numpy(),
-            "message": shown["message"].to_numpy(),
-        }
-    )
-    return frame, len(lost) - len(shown)
+def by_metadata(workspace: Workspace) -> Step | None:
+    """What the filters of metadata dropped of all lines, with a file or without; None where there are no metadata."""
+    roots = [root for root, spec in enumerate(workspace.sources) if spec.kind == "metadata"]
+    if not roots or workspace.artefact("filtered") is None:
+        return None
+    said = f"root IN ({', '.join(map(str, roots))}) AND code NOT IN ('no_metadata', 'broken_line', 'repeated')"
+    lines = workspace.query(f"SELECT count(*) AS n FROM videos WHERE {said}")["n"][0].as_py()
+    lost = _counts(workspace, METADATA)
+    return Step(METADATA, int(lines) - sum(n for _, n in lost), lost)
 
 
-def code_counts(step: Step) -> list[tuple[str, int]]:
-    """How many files a step lost by code, most first."""
-    counts = step.lost["code"].value_counts()
-    return sorted(((str(code), int(n)) for code, n in counts.items()), key=lambda item: (-item[1], item[0]))
+def lost_rows(workspace: Workspace, step: str, code: str = "") -> pd.DataFrame:
+    """The first 200 files that a step lost (of one code, or all): file, code, message."""
+    chosen, parameters = ("WHERE code = ?", [code]) if code else ("", [])
+    sql = f"SELECT path AS file, code, message FROM ({_LOST[step]}) {chosen} ORDER BY file LIMIT {ROWS_SHOWN}"
+    return workspace.query(sql, parameters).to_pandas()
+
+
+def _counts(workspace: Workspace, step: str) -> tuple[tuple[str, int], ...]:
+    found = workspace.query(f"SELECT code, count(*) AS n FROM ({_LOST[step]}) GROUP BY code ORDER BY n DESC, code")
+    return tuple((row["code"], int(row["n"])) for row in found.to_pylist())
+
+
+def videos_of_sources(workspace: Workspace) -> dict[int, int]:
+    """Readable videos of each source, by its number; empty before the first scan."""
+    if workspace.artefact("videos") is None:
+        return {}
+    found = workspace.query("SELECT root, count(*) AS n FROM videos WHERE status = 'ok' GROUP BY root")
+    return {int(row["root"]): int(row["n"]) for row in found.to_pylist()}
 
 
 def clips_line(info: Mapping[str, object]) -> str:
@@ -104,24 +156,36 @@ def clips_line(info: Mapping[str, object]) -> str:
     return text + (f" of {words.count(videos, 'videos')}" if isinstance(videos, int) else "")
 
 
-def found_line(n_files: int, truncated: bool, n_skipped: int, n_problems: int) -> str:
-    """`1,204 media files · 37 files of other kinds passed over`."""
+def found_line(n_files: int, truncated: bool, n_skipped: int, problems: Mapping[str, int]) -> str:
+    """`1,204 media files · 37 files of other kinds passed over · 2 not there`."""
     more = "more than " if truncated else ""
     parts = [f"{more}{words.count(n_files, 'media files')}"]
     if n_skipped:
         parts.append(f"{words.count(n_skipped, 'files')} of other kinds passed over")
-    if n_problems:
-        parts.append(f"{n_problems:,} could not be looked at")
-    return " · ".join(parts)
+    return " · ".join([*parts, *(f"{n:,} {CODES.get(code, code)}" for code, n in problems.items())])
 
 
-def draw_sample(paths: Sequence[bytes], n: int, seed: int) -> list[bytes]:
+def source_command(
+    place: str, spec: SourceSpec, verb: str = "run", settings: Mapping[str, object] | None = None
+) -> str:
+    """The command that adds this source to a workspace and runs, to copy."""
+    out = ["python", "-m", "curation", verb, place]
+    if spec.kind == "metadata":
+        out += ["--metadata", spec.path, spec.media]
+    else:
+        out += [{"folder": "--media", "list": "--list", "tars": "--tars"}[spec.kind], spec.path]
+    if spec.kind == "list":
+        out += ["--list-media", spec.media] if spec.media else []
+        out += ["--list-title", spec.title] if spec.title else []
+        out += ["--list-columns", ",".join(spec.columns)] if spec.columns else []
+    for key, value in sorted((settings or {}).items()):
+        out += ["--set", f"{key}={value}"]
+    return shlex.join(out)
+
+
+def draw_sample(paths: Sequence[str], n: int, seed: int) -> list[str]:
     """`n` of the paths, drawn without replacement; the same seed gives the same ones, in the same order."""
     if len(paths) == 0:
         return []
     chosen = np.random.default_rng(seed).permutation(len(paths))[:n]
     return [paths[int(i)] for i in chosen]
-
-
-def _reasons(table: pd.DataFrame) -> pd.DataFrame:
-    return table[["path", "code", "message"]].reset_index(drop=True)

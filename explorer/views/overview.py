@@ -19,6 +19,7 @@ STAGE_NOUNS = {
     "health": "Health",
     "cluster": "Clusters",
     "select": "Selection",
+    "neighbours": "Neighbours",
     "project": "Maps",
 }
 STAGE_ORDER = tuple(STAGE_NOUNS)
@@ -144,6 +145,8 @@ def stage_counts(facts: Mapping[str, Any]) -> dict[str, str]:
         counts["cluster"] = words.count(facts["clusterings"], "layers")
     if facts.get("selections"):
         counts["select"] = words.count(facts["selections"][0].get("clips", 0))
+    if facts.get("neighbours"):
+        counts["neighbours"] = str(facts["neighbours"])
     if facts.get("maps"):
         counts["project"] = str(facts["maps"])
     return counts

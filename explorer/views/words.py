@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import PurePosixPath
 
 METHODS = {
     "batch-greedy": "The most mutual information between sound and picture clusters, a batch at a time (ACAV100M).",
@@ -51,13 +52,33 @@ MEASURE_HELP = (
     "**PMI** = log(clips / expected), pointwise mutual information in nats · **Residual** = distance from expected in "
     "standard deviations · **Share of MI** = the cell's part of the whole dependence."
 )
-ORDERS = {"match": "best match", "size": "by size", "number": "by number"}
+ORDERS = {
+    "match": "best match",
+    "blocks": "co-clustering",
+    "size": "by size",
+    "number": "by number",
+    "name": "by name",
+}
+ORDER_HELP = (
+    "**Best match** pairs rows and columns one to one so that the pairs carry the most dependence · **Co-clustering** "
+    "puts sound and picture clusters that share clips side by side, in blocks · **By name**: as people named them."
+)
+OVERS = {"pair": "This pair of layers", "every": "Mean of every pair", "depth": "Mean of same depth"}
+OVER_HELP = (
+    "PMI and share of MI are of **this pair** of layers alone, or the **mean** over every sound with every "
+    "picture layer, or over layers of the same depth: each clip counts by its mean PMI in all of them, and is sorted "
+    "into the cells of the pair chosen here."
+)
 SORTS = {
     "row": "as in the folder",
+    "alike": "most alike first",
     "rank": "picked first, then by score",
+    "score": "score",
     "path": "path",
     "random": "random",
     "least": "least expected pairing first",
+    "timing": "sound most off time first",
+    "shared": "sound track shared with most sources first",
 }
 EXAMPLES = {"typical": "typical", "far": "far from centre", "random": "random"}
 MISSING = "–"
@@ -103,19 +124,29 @@ def percent(share: float | None, digits: int = 0) -> str:
 
 
 def hours(value_h: float) -> str:
-    """`34.4 h`, `26 min`, `40 s`."""
+    """`34.4 h`, `26 min`, `40 s`; a dash where it is not known."""
+    if not math.isfinite(value_h):
+        return MISSING
     if value_h >= 1:
         return f"{value_h:,.1f} h"
     return f"{value_h * 60:.0f} min" if value_h * 60 >= 1.5 else f"{value_h * 3600:.0f} s"
 
 
 def clock(seconds: float) -> str:
-    """`1:02:03` or `2:03.5`: a place in a file."""
+    """`1:02:03` or `2:03.5`: a place in a file; a dash where it is not known."""
+    if not math.isfinite(seconds):
+        return MISSING
     whole, tenth = divmod(round(seconds * 10), 10)
     minutes, s = divmod(whole, 60)
     h, m = divmod(minutes, 60)
     text = f"{h}:{m:02d}:{s:02d}" if h else f"{m}:{s:02d}"
     return f"{text}.{tenth}" if tenth else text
+
+
+def clip_name(path: str, start_s: float) -> str:
+    """A clip's short name: the file's stem and where the clip begins, where it is not the beginning."""
+    stem = PurePosixPath(path).stem or "clip"
+    return f"{stem} {clock(start_s)}" if start_s >= 0.05 else stem
 
 
 def ordinal(n: int) -> str:

@@ -89,7 +89,7 @@ def test_a_clip_that_was_not_picked(open_page: OpenPage, tmp_path: Path) -> None
     ws = make_workspace(tmp_path / "w")
     row = int(np.flatnonzero(~data.selected_mask(ws, "main"))[0])
     text = texts(open_page("clips", ws, clip=data.clip_at(ws, row)["clip_id"]))
-    assert "**Not picked** of 12 clips in this run · it was never compared" in text
+    assert "**Not picked** of 12 clips: it was never compared before the budget was full" in text
 
 
 def test_an_opened_clip_outside_the_filter_says_so(open_page: OpenPage, tmp_path: Path) -> None:

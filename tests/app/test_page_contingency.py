@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from curation import names
 from curation.atomic import read_json, write_json
 from curation.workspace import MARKER, Workspace
+from explorer import marks
 from tests.app.conftest import OpenPage, check_page, texts
 from tests.workspacemaker import make_workspace
 
@@ -72,9 +74,39 @@ def test_a_choice_goes_into_the_address_and_drops_the_cell(open_page: OpenPage, 
 
 
 @pytest.mark.parametrize("show", ["count", "expected", "pmi", "residual", "share"])
-@pytest.mark.parametrize("order", ["match", "size", "number"])
+@pytest.mark.parametrize("order", ["match", "blocks", "size", "number", "name"])
 def test_every_measure_in_every_order(open_page: OpenPage, tmp_path: Path, show: str, order: str) -> None:
     open_page("contingency", make_workspace(tmp_path / "w"), show=show, order=order, box="0,0,1,2")
+
+
+@pytest.mark.parametrize("of", ["candidates", "selected", "difference"])
+@pytest.mark.parametrize("over", ["every", "depth", "nonsense"])
+def test_the_mean_over_a_pairing(open_page: OpenPage, tmp_path: Path, of: str, over: str) -> None:
+    page = open_page("contingency", make_workspace(tmp_path / "w"), of=of, over=over, show="pmi", cell="1,1")
+    text = texts(page)
+    pairs = {"every": "9 pairs", "depth": "3 pairs"}.get(over) if of != "difference" else None
+    assert (f"Mean MI of {pairs}" in text and f"(mean of {pairs})" in text) if pairs else "Mean MI" not in text
+    assert ("beyond permuted sounds" in text) == (of == "candidates" or of == "difference")
+
+
+def test_names_of_clusters_and_what_row_and_column_are_like(open_page: OpenPage, tmp_path: Path) -> None:
+    ws = make_workspace(tmp_path / "w")
+    names.record(ws, "sound.mfcc", 1, name="<b>bark</b>", author="ann")
+    text = texts(open_page("contingency", ws, a="sound.mfcc", v="picture.motion", cell="1,2", order="name"))
+    assert "sound 1 &lt;b>bark" in text or "1 &lt;b" in text
+    assert "sounds like" in text and "looks like" in text
+    text = texts(open_page("contingency", ws, a="sound.mfcc", v="picture.motion", box="0,0,1,1"))
+    assert "sounds like" not in text and "looks like" not in text
+    text = texts(open_page("contingency", ws, a="sound.mfcc", v="picture.motion", box="0,0,0,3"))
+    assert "sounds like" in text and "looks like" not in text
+
+
+def test_a_box_opens_its_clips_as_a_mark(open_page: OpenPage, tmp_path: Path) -> None:
+    ws = make_workspace(tmp_path / "w")
+    page = open_page("contingency", ws, box="0,0,3,3", order="number")
+    page.button(key="pair.open").click().run()
+    (kept,) = (ws.path / "marks").glob("*.npy")
+    assert marks.rows(ws, kept.stem).tolist() == list(range(60))
 
 
 def test_difference_measures_both(open_page: OpenPage, tmp_path: Path) -> None:

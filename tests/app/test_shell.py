@@ -141,7 +141,7 @@ def test_a_running_job_is_shown_from_disk_and_cancelled(open_page: OpenPage, wor
     for _ in range(2):  # a second tab, a reload
         app = open_page("export", workspace)
         text = texts(app)
-        assert "features (4 of 8) · 30 of 60 clips · 5.0 clips/s · 6 s left" in text.replace("\\", "")
+        assert "features (4 of 9) · 30 of 60 clips · 5.0 clips/s · 6 s left" in text.replace("\\", "")
     assert r"\<b\>all" in text or "&lt;b" in text
     app.button(key=f"cancel.{job_id}").click().run()
     assert (workspace.path / "jobs" / job_id / "cancel").is_file()

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,8 @@ import pytest
 from curation.errors import SettingError
 from curation.exporters import registry
 from curation.exporters.base import Exporter, RowStream, row_schema
+from curation.exporters.csv import plain_text, safe_text
+from curation.exporters.rows import MEDIA
 
 SCHEMA = row_schema(["sound.logmel", "picture.colour"])
 AWKWARD = [
@@ -56,9 +59,13 @@ def made_rows(n: int) -> list[dict[str, Any]]:
     ]
 
 
-def stream(rows: list[dict[str, Any]], batch: int = 7) -> RowStream:
-    pieces = (pa.RecordBatch.from_pylist(rows[i : i + batch], SCHEMA) for i in range(0, len(rows), batch))
-    return RowStream(SCHEMA, pieces)
+def stream(rows: list[dict[str, Any]], batch: int = 7, exporter: Exporter | None = None) -> RowStream:
+    """The rows as an exporter gets them: with the columns of the videos that it asks for."""
+    columns = exporter.columns if exporter is not None else ()
+    schema = pa.schema([*SCHEMA, *((name, pa.binary()) for name in columns)])
+    rows = [row | dict.fromkeys(columns, (row["file"] or "").encode()) for row in rows]
+    pieces = (pa.RecordBatch.from_pylist(rows[i : i + batch], schema) for i in range(0, len(rows), batch))
+    return RowStream(schema, pieces)
 
 
 def written(exporter: Exporter, rows: RowStream) -> bytes:
@@ -80,6 +87,7 @@ READERS: dict[str, Callable[[bytes], list[str]]] = {
     "csv": read_csv,
     "acav-csv": read_acav,
     "parquet": lambda data: pq.read_table(io.BytesIO(data))["clip_id"].to_pylist(),
+    "files": lambda data: [name.rpartition("/")[2] for name in data.decode().split("\n")[:-1]],
     "jsonl": lambda data: [json.loads(line)["clip_id"] for line in data.decode().split("\n")[:-1]],
 }
 
@@ -96,8 +104,11 @@ def test_it_says_what_it_is(exporter: Exporter) -> None:
 
 
 def test_every_row_is_there_once_and_in_order(exporter: Exporter) -> None:
-    found = READERS[exporter.name](written(exporter, stream(made_rows(100))))
-    if exporter.name == "acav-csv":
+    found = READERS[exporter.name](written(exporter, stream(made_rows(100), exporter=exporter)))
+    if exporter.name == "files":
+        lines = [i for i in range(100) if "\n" not in AWKWARD[i % len(AWKWARD)]]
+        assert found == [f"v{i}.mp4" for i in lines], "a name with the end of a line has no line of its own"
+    elif exporter.name == "acav-csv":
         assert [name.partition("_")[0].removesuffix(".mp4") for name in found] == [f"v{i}" for i in range(100)]
     else:
         assert found == [f"clip{i:04d}" for i in range(100)]
@@ -105,10 +116,11 @@ def test_every_row_is_there_once_and_in_order(exporter: Exporter) -> None:
 
 def test_the_bytes_do_not_depend_on_the_batches(exporter: Exporter) -> None:
     if exporter.name == "parquet":
-        tables = [pq.read_table(io.BytesIO(written(exporter, stream(made_rows(50), n)))) for n in (1, 50)]
+        tables = [pq.read_table(io.BytesIO(written(exporter, stream(made_rows(50), n, exporter)))) for n in (1, 50)]
         assert tables[0].equals(tables[1])
     else:
-        assert written(exporter, stream(made_rows(50), 1)) == written(exporter, stream(made_rows(50), 50))
+        one, all_at_once = (written(exporter, stream(made_rows(50), n, exporter)) for n in (1, 50))
+        assert one == all_at_once
 
 
 def test_it_takes_one_batch_at_a_time(exporter: Exporter) -> None:
@@ -118,28 +130,28 @@ def test_it_takes_one_batch_at_a_time(exporter: Exporter) -> None:
     def batches() -> Iterator[pa.RecordBatch]:
         for i in range(40):
             written_before.append(handle.tell())
-            rows = [row | {"title": f"{i}{j}" * 30} for j, row in enumerate(made_rows(200))]
-            yield pa.RecordBatch.from_pylist(rows, SCHEMA)
+            rows = [row | {"title": f"{i}{j}" * 30, "file": f"/{i}/{j}.mp4"} for j, row in enumerate(made_rows(200))]
+            yield from stream(rows, 200, exporter).batches
 
-    exporter.write(RowStream(SCHEMA, batches()), handle)
+    exporter.write(RowStream(stream([], 1, exporter).schema, batches()), handle)
     assert written_before[-1] > handle.tell() / 2, "earlier batches are on disk before the last is asked for"
 
 
 def test_no_rows_give_a_readable_empty_file(exporter: Exporter) -> None:
-    assert READERS[exporter.name](written(exporter, stream([]))) == []
+    assert READERS[exporter.name](written(exporter, stream([], exporter=exporter))) == []
 
 
 def test_an_error_in_the_rows_is_passed_on(exporter: Exporter) -> None:
     def broken() -> Iterator[pa.RecordBatch]:
-        yield pa.RecordBatch.from_pylist(made_rows(3), SCHEMA)
+        yield from stream(made_rows(3), exporter=exporter).batches
         raise SettingError("stop here")
 
     with pytest.raises(SettingError, match="stop here"):
-        written(exporter, RowStream(SCHEMA, broken()))
+        written(exporter, RowStream(stream([], exporter=exporter).schema, broken()))
 
 
 def test_the_preview_is_text_with_the_first_rows(exporter: Exporter) -> None:
-    text = exporter.preview(stream(made_rows(2)))
+    text = exporter.preview(stream(made_rows(2), exporter=exporter))
     assert "v0" in text
     assert "v1" in text
 
@@ -172,6 +184,28 @@ def test_csv_runs_nothing_in_a_spreadsheet() -> None:
     assert found[0]["path"] == "'=cmd()/v0.mp4"
     assert found[0]["file"] == "/media/=cmd()/v0.mp4"
     assert found[4]["gain"] == "-0.25", "a number is no formula"
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "'=1", "''@x", "'", "'plain", "plain", "", "\n=x", "＝x", "a=b", "-", "+'", "''"]
+)
+def test_csv_gives_every_name_back(text: str) -> None:
+    rows = [row | {"source": text} for row in made_rows(1)]
+    found = list(csv.DictReader(io.StringIO(written(registry.get("csv"), stream(rows)).decode(), newline="")))
+    assert plain_text(found[0]["source"]) == text
+    assert found[0]["source"] == safe_text(text)
+    assert not found[0]["source"].startswith(tuple("=+-@\t\r\n＝＋－＠"))
+
+
+def test_files_names_each_video_once_and_tars_for_their_members(tmp_path: Path) -> None:
+    tar = tmp_path / "a.tar"
+    tar.write_bytes(b"x" * 2048)
+    media = [b"/m/a.mp4", None, b"/m/b\xff.mp4", b"/m/a.mp4", f"{tar}/@000000000000512+10/c.mp4".encode()]
+    schema = pa.schema([*SCHEMA, (MEDIA, pa.binary())])
+    rows = [row | {MEDIA: path} for row, path in zip(made_rows(5), media)]
+    pieces = (pa.RecordBatch.from_pylist([row], schema) for row in rows)
+    data = written(registry.get("files"), RowStream(schema, pieces))
+    assert data.split(b"\n") == [b"/m/a.mp4", b"/m/b\xff.mp4", bytes(tar), b""]
 
 
 def test_acav_csv_is_the_references_list() -> None:

@@ -213,8 +213,14 @@ def test_more_videos_cost_only_themselves_and_rows_of_another_list_are_never_mix
         run(workspace, name)
     states = {status.stage: status.state for status in pipeline.status(workspace)}
     assert states["segment"] == "done"
-    assert {states[name] for name in ("features", "health", "cluster", "select", "project")} == {"stale"}
-    for name in ("health", "cluster", "select", "project"):  # as many clips as before, but not the same ones
+    assert {states[name] for name in ("features", "health", "cluster", "select", "neighbours", "project")} == {"stale"}
+    for name in (
+        "health",
+        "cluster",
+        "select",
+        "neighbours",
+        "project",
+    ):  # as many clips as before, but not the same ones
         with pytest.raises(MissingArtefactError, match="another list of clips"):
             run(workspace, name)
     asked: list[dict[str, Any]] = []

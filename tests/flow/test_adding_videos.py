@@ -55,8 +55,9 @@ def test_added_videos_join_the_clusters_and_old_selections_stay(media: Path, tmp
     assert found[old_name]["why"] == data.OTHER_CLIPS and found[workspace.current_selection]["why"] == ""
     here = data.picks(workspace, old_name)
     assert here["clip_id"].tolist() == picked and [now[row] for row in here["row"]] == picked
-    curation("export", place, "--format", "csv", "--selection", old_name, "--out", tmp_path / "after.csv")
+    again = curation("export", place, "--format", "csv", "--selection", old_name, "--out", tmp_path / "after.csv")
+    assert "made again" not in again.stdout + again.stderr
     rows = [list(csv.DictReader(file.open(newline=""))) for file in (exported, tmp_path / "after.csv")]
     assert [row["clip_id"] for row in rows[0]] == [row["clip_id"] for row in rows[1]] == picked
     assert [row["cluster_sound.logmel"] for row in rows[0]] == [row["cluster_sound.logmel"] for row in rows[1]]
-    assert curation("run", place).stdout.count("already done") == 8
+    assert curation("run", place).stdout.count("already done") == len(pipeline.STAGES)

@@ -56,7 +56,7 @@ def done(media: Path) -> Path:
 def test_run_says_what_it_did_and_status_knows(done: Path) -> None:
     status = json.loads(curation("status", done, "--json").stdout)
     assert {stage["stage"]: stage["state"] for stage in status["stages"]} == dict.fromkeys(
-        ["scan", "filter", "segment", "features", "health", "cluster", "select", "project"], "done"
+        ["scan", "filter", "segment", "features", "health", "cluster", "select", "neighbours", "project"], "done"
     )
     assert [row["path"] for row in status["unused"]["files"]] == ["broken.mp4"]
     assert status["unused"]["files"][0]["message"]

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from explorer import charts, theme
 from explorer.components import heatmap as heatmap_module
+from explorer.components import packed
 from explorer.components.clip_grid import GridEvent
 from explorer.components.clip_grid import _event as grid_event
 from explorer.components.heatmap import HeatmapEvent, indexed, value_limit
@@ -93,14 +94,11 @@ def test_an_unknown_scale_names_the_known_ones():
 
 def all_figures(dark: bool) -> list[go.Figure]:
     size = np.array([25, 50, 75])
-    rng = np.random.default_rng(0)
     return [
         charts.mi_curve(size, size / 75.0, size / 150.0, size / 100.0, marker=50, dark=dark),
         charts.bars(["a", "b"], np.array([1, 2]), unit="clips", reference=np.array([2, 2]), dark=dark),
         charts.bars(["a", "b"], np.array([1, 2]), unit="clips", horizontal=False, modality="audio", dark=dark),
         charts.funnel([("readable", 10), ("selected", 4)], dark=dark),
-        charts.scatter_map(rng.normal(size=(9, 2)), np.arange(9) % 3, selected=np.arange(9) < 5, dark=dark),
-        charts.scatter_map(rng.normal(size=(9, 2)), rng.random(9), modality="visual", dark=dark),
         charts.cluster_balance(np.array([1, 5, 4]), np.array([1, 1, 1]), modality="visual", dark=dark),
         charts.empty("nothing", dark=dark),
     ]
@@ -155,19 +153,6 @@ def test_cluster_balance_shares_sum_to_one_hundred_and_largest_comes_first():
     assert list(figure.layout.xaxis.ticktext) == ["y", "z", "x"]
 
 
-def test_scatter_map_keeps_ids_with_their_points_and_greys_the_rest():
-    xy = np.arange(8.0).reshape(4, 2)
-    chosen = np.array([True, False, True, True])
-    figure = charts.scatter_map(xy, np.array([0, 0, 1, 1]), names=["dog", "cat"], ids=list("abcd"), selected=chosen)
-    found = {trace.name: (list(trace.x), list(trace.customdata)) for trace in figure.data}
-    assert found == {"not selected": ([2.0], ["b"]), "dog": ([0.0], ["a"]), "cat": ([4.0, 6.0], ["c", "d"])}
-
-
-def test_scatter_map_refuses_more_points_than_a_figure_takes():
-    with pytest.raises(ValueError, match="5,000"):
-        charts.scatter_map(np.zeros((charts.MAX_POINTS + 1, 2)))
-
-
 @pytest.mark.parametrize(
     "figure",
     [
@@ -175,7 +160,6 @@ def test_scatter_map_refuses_more_points_than_a_figure_takes():
         charts.bars([], np.array([]), unit="clips"),
         charts.funnel([]),
         charts.funnel([("readable", 0)]),
-        charts.scatter_map(np.zeros((0, 2))),
         charts.cluster_balance(np.array([0, 0]), np.array([0, 0]), modality="audio"),
     ],
 )
@@ -234,13 +218,19 @@ def test_message_carries_the_numbers():
     values = rng.normal(size=(5, 7))
     hover = {"count": rng.integers(0, 900, (5, 7)), "expected": rng.random((5, 7)) * 5000}
     arrays, raw, digest = heatmap_module._encoded(values, hover, "diverging", None)
-    header, sent = decoded(heatmap_module._message({"arrays": arrays, "digest": digest}, raw))
+    header, sent = decoded(packed.message({"arrays": arrays, "digest": digest}, raw))
     described = [(spec["name"], spec["type"]) for spec in header["arrays"]]
     assert described == [("", "u1"), ("count", "u2"), ("expected", "f4")]
     np.testing.assert_array_equal(sent[0], indexed(values, "diverging"))
     np.testing.assert_array_equal(sent[1], hover["count"])
     np.testing.assert_allclose(sent[2], hover["expected"], rtol=1e-6)
-    assert decoded(heatmap_module._message({"arrays": arrays}, b""))[1] == []
+    assert decoded(packed.message({"arrays": arrays}, None))[1] == []
+
+
+def test_arrays_without_a_value_are_not_taken_for_arrays_that_the_browser_holds():
+    empty = packed.pack([("rows", np.zeros(0, np.uint32)), ("places", np.zeros((0, 2), np.int16))])
+    sent = packed.message({"arrays": empty.specs}, empty.raw)
+    assert len(sent) > len(packed.message({"arrays": empty.specs}, None))
 
 
 def test_digest_follows_the_content():

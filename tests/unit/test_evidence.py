@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy.sparse.linalg import ArpackNoConvergence
 
+from curation.kernels import evidence as evidence_module
 from curation.kernels.contingency import Rows
 from curation.kernels.decoys import decoy_partners
 from curation.kernels.evidence import Columns, count_folds, fit, make_columns, scaled, score_parts
@@ -126,3 +129,40 @@ def test_a_constant_clustering_says_nothing_and_breaks_nothing() -> None:
     score = score_parts(Rows(codes, NONE, IS_AUDIO), columns, evidence, np.arange(1500), fold).sum(axis=1)
     assert np.isfinite(score).all()
     assert matched[np.argsort(-score)[:750]].mean() > 0.7
+
+
+def test_ten_copies_of_one_clustering_are_as_good_as_one() -> None:
+    one, matched = clips(1500, 6, 0.9, 0.5, 6)
+    codes = np.concatenate([np.repeat(one[:, :1], 10, axis=1), np.repeat(one[:, 2:3], 10, axis=1)], axis=1)
+    is_audio = np.arange(20) < 10
+    pairs = np.array([(i, j) for i in range(10) for j in range(10, 20)])
+    columns = make_columns(is_audio, np.full(20, 6), pairs, np.full(100, 0.01), np.arange(20))
+    every, fold = np.arange(1500), np.arange(1500) % 5
+    partner, _ = decoy_partners(every, fold, 0)
+    tables = count_folds(Rows(codes, NONE, is_audio), columns, every, fold, 5)
+    decoys = count_folds(Rows(codes, partner, is_audio), columns, every, fold, 5, within=False)
+    found, _ = fit(tables, decoys, columns, 1.0)
+    score = score_parts(Rows(codes, NONE, is_audio), columns, found, every, fold).sum(axis=1)
+    assert np.isfinite(score).all()
+    assert matched[np.argsort(-score)[:750]].mean() > 0.8
+
+
+@pytest.mark.parametrize("shape", [(60, 50), (450, 420)])
+def test_where_the_quick_decompositions_do_not_converge_the_slow_one_is_taken(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(shape[0], 5)) @ rng.normal(size=(5, shape[1])) + 1e-3 * rng.normal(size=shape)
+    wanted = evidence_module._leading(matrix, 4)
+
+    def fails(*_args: object, **_more: object) -> None:
+        raise np.linalg.LinAlgError("SVD did not converge")
+
+    def stops(*_args: object, **_more: object) -> None:
+        raise ArpackNoConvergence("no convergence", np.zeros(0), np.zeros((0, 0)))
+
+    monkeypatch.setattr(np.linalg, "svd", fails)
+    monkeypatch.setattr(evidence_module, "svds", stops)
+    found = evidence_module._leading(matrix, 4)
+    for a, b in zip(found, wanted):
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)

@@ -19,7 +19,6 @@ import curation.export as module
 from curation.atomic import read_json, write_json
 from curation.errors import Cancelled, InputError, MissingArtefactError, SettingError, WorkspaceError
 from curation.export import default_selection, export, preview
-from curation.exporters import registry
 from curation.exporters.base import Exporter, RowStream
 from curation.progress import Progress
 from curation.records import CLIPS
@@ -60,7 +59,7 @@ def test_rows_are_the_picks_in_order_with_all_that_is_known(workspace: Workspace
     assert facts["notices"] == []
 
 
-@pytest.mark.parametrize("format", registry.names())
+@pytest.mark.parametrize("format", ["acav-csv", "csv", "parquet", "jsonl"])
 def test_the_preview_is_how_the_file_begins(workspace: Workspace, tmp_path: Path, format: str) -> None:
     export(workspace, format, tmp_path / "out")
     text = preview(workspace, format, n=3)
@@ -266,3 +265,15 @@ def test_duplicate_ids_are_noticed(workspace: Workspace, tmp_path: Path) -> None
     workspace.commit_table("clips", pa.Table.from_pylist(clips, CLIPS), "s2", {})
     with pytest.raises(InputError, match="not unique"):
         export(workspace, "csv", tmp_path / "x")
+
+
+def test_a_clustering_that_was_kept_was_not_made_again(workspace: Workspace, tmp_path: Path) -> None:
+    """Clips joined it since: its fingerprint is another, the clusters are those that the selection was made of."""
+    key = "clusterings/sound.shape"
+    was = workspace.require(key, "cluster")
+    for fit, said in ((was.fingerprint, []), ("another", ["The clustering sound.shape was made again"])):
+        folder = workspace.partial_folder(key, f"joined {fit}")
+        np.save(folder / "assignments.npy", np.zeros(60, np.int32))
+        workspace.commit_folder(key, folder, f"joined {fit}", was.info | {"fit": fit})
+        facts = export(workspace, "csv", tmp_path / f"{fit}.csv")
+        assert [notice.partition(" after")[0] for notice in facts["notices"]] == said

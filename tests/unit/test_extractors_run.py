@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +109,18 @@ def test_threads_are_as_before(video: Path) -> None:
     before = torch.get_num_threads()
     features(video, [[0.0, 1.0]])
     assert torch.get_num_threads() == before
+
+
+def test_built_in_extractors_load_neither_torch_nor_scipy_signal(video: Path) -> None:
+    """Each worker would pay for it: two seconds of processor time, as much as fifty clips."""
+    code = (
+        "import sys\n"
+        "from curation.extractors import run\n"
+        "names = ['sound', 'picture', 'sound-health', 'picture-health', 'sound-print', 'picture-print', "
+        "'sound-onsets', 'picture-onsets']\n"
+        "found = run.extract_file({'path': sys.argv[1], 'segments': [[0.0, 4.0]], 'extractors': names})\n"
+        "assert all(found[f'valid/{name}'].all() for name in names)\n"
+        "sys.exit(' '.join({'torch', 'torchaudio', 'scipy.signal'} & set(sys.modules)) or None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(video)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

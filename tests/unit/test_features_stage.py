@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from curation import pipeline
@@ -14,6 +15,7 @@ from curation.errors import MediaError
 from curation.extractors.audio import SoundExtractor
 from curation.extractors.run import survey_file
 from curation.media import worker
+from curation.media.process import WorkerProcess
 from curation.media.sandbox import Outcome, Sandbox
 from curation.progress import Progress
 from curation.stages import features, segment
@@ -150,13 +152,13 @@ def test_workers_get_names_as_spelled_options_and_room(
     monkeypatch.setattr(SoundExtractor, "memory_mb", 5000)
     monkeypatch.setattr(SoundExtractor, "seconds_a_clip", 7.0)
     limits: list[int] = []
-    plain = Sandbox.__init__
+    plain = Sandbox.limited
 
-    def noted(self: Sandbox, **options: Any) -> None:
+    def noted(self: Sandbox, **options: Any) -> Sandbox:
         limits.append(options["memory_limit_mb"])
-        plain(self, **options)
+        return plain(self, **options)
 
-    monkeypatch.setattr(Sandbox, "__init__", noted)
+    monkeypatch.setattr(Sandbox, "limited", noted)
     workspace.configure({**SETTINGS, "features.weights_folder": "/nowhere", "resources.device": "cpu"})
     run(workspace)
     (payload,) = [payload for payload in asked if payload["task"] == "features"]
@@ -216,3 +218,18 @@ def test_a_part_that_was_begun_goes_on(
     run(workspace, "features")
     assert tasks(asked) == []
     assert np.asarray(workspace.array("features/picture", "valid")).all()
+
+
+def test_the_stages_of_a_run_share_their_processes(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts: list[int] = []
+    plain = WorkerProcess._start
+
+    def noted(self: WorkerProcess) -> None:
+        starts.append(1)
+        plain(self)
+
+    monkeypatch.setattr(WorkerProcess, "_start", noted)
+    workspace.configure({"resources.workers": "1"})
+    run(workspace)
+    assert len(starts) == 1 and workspace.artefact("features/sound") is not None
+    assert not [p for p in psutil.Process().children() if "curation.media.worker" in p.cmdline()]

@@ -6,12 +6,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from scipy.signal import sosfilt
 
 from curation.config import Config, HealthConfig
 from curation.errors import SettingError
 from curation.extractors.picture_motion import MOTION_NAMES, motion, steps
 from curation.extractors.sound_character import CHARACTER_NAMES, character, pitch
-from curation.extractors.sound_level import LEVEL_NAMES, clipped_share, k_weighting, loudness_lufs, silent_share
+from curation.extractors.sound_level import (
+    LEVEL_NAMES,
+    clipped_share,
+    k_weighting,
+    loudness_lufs,
+    silent_share,
+    weighted,
+)
 from curation.health import registry
 from curation.health.scores import MUSIC, SPEECH, Score, score
 from curation.health.streams import StreamsCheck
@@ -75,6 +83,13 @@ def test_the_loudness_filter_is_the_standards_at_48_khz() -> None:
     np.testing.assert_allclose(k_weighting(48_000), [shelf, high_pass], atol=1e-8)
 
 
+@pytest.mark.parametrize("n", [1, 777, 16_000, 160_001])
+def test_the_loudness_filter_equals_the_recursion(n: int) -> None:
+    samples = np.random.default_rng(n).uniform(-1, 1, n).astype(np.float32)
+    expected = sosfilt(k_weighting(RATE_HZ), samples.astype(np.float64))
+    np.testing.assert_allclose(weighted(samples, RATE_HZ), expected, atol=2e-5)
+
+
 @pytest.mark.parametrize("rate_hz", [16_000, 48_000])
 def test_a_full_scale_sine_of_997_hz_is_3_lu_below_full_scale(rate_hz: int) -> None:
     # The standard's own check: 0 dBFS, 997 Hz, one front channel: -3.01 LKFS.
@@ -94,7 +109,7 @@ def test_loudness_gates_pauses_and_follows_gain() -> None:
 def test_pitch_of_a_pulse_train(hz: float) -> None:
     voice = sum(sine(hz * k, 0.5, 0.1) for k in range(1, 8))
     frame = voice[:512] * np.hanning(513)[:-1]
-    peak, found_hz = pitch(np.abs(np.fft.rfft(frame))[None] ** 2, RATE_HZ)
+    peak, found_hz = pitch(np.abs(np.fft.rfft(frame))[None] ** 2, np.fft.rfftfreq(512, 1 / RATE_HZ), RATE_HZ)
     assert found_hz[0] == pytest.approx(hz, rel=0.03) and peak[0] > 0.9
 
 

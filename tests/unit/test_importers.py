@@ -379,6 +379,7 @@ def test_a_run_on_imported_assignments_selects(empty: Workspace, tmp_path: Path)
         "health": "imported",
         "cluster": "imported",
         "select": "done",
+        "neighbours": "imported",
         "project": "imported",
     }
     picked = pq.read_table(empty.artefact_path(empty.keys("selections")[0]) / "picks.parquet")
@@ -396,7 +397,7 @@ def test_a_run_on_imported_features_clusters_and_selects(empty: Workspace, tmp_p
         import_features(empty, name, saved(tmp_path / f"{name}.npy", array.astype(np.float16)), modality)
     empty.configure({"select.budget": "60", "cluster.n_clusters": "4"})
     reports = pipeline.run(empty, Progress())
-    assert list(reports) == ["cluster", "select", "project"]
+    assert list(reports) == ["cluster", "select", "neighbours", "project"]
     assert empty.keys("clusterings") == ["clusterings/slowfast.features", "clusterings/vggish.features"]
     assert empty.array("clusterings/vggish.features", "assignments")[7] == -1
     assert reports["select"].facts["candidates"] == 299
@@ -407,6 +408,6 @@ def test_imported_features_and_assignments_stand_side_by_side(empty: Workspace, 
     import_assignments(empty, saved(tmp_path / "a.npy", planted(60)[:, 2:]), ["visual:v0", "visual:v1"])
     import_features(empty, "clap", saved(tmp_path / "f.npy", np.random.default_rng(0).normal(size=(60, 4))), "audio")
     reports = pipeline.run(empty, Progress())
-    assert list(reports) == ["cluster", "select", "project"]
+    assert list(reports) == ["cluster", "select", "neighbours", "project"]
     assert empty.require("clusterings/v0", "cluster").info["origin"] == "imported"
     assert reports["select"].facts["clips"] == 12

@@ -13,7 +13,7 @@ from curation.errors import MediaError, SettingError
 from curation.media.decode import DecodedClip, decode_clips
 from curation.media.probe import probe
 from curation.media.proxy import write_proxy
-from curation.media.spectrogram import BANDS, loudness_db, mel_filters, motion_energy, write_strip
+from curation.media.spectrogram import BANDS, _loudness_band, loudness_db, mel_filters, motion_energy, write_strip
 from tests.mediamaker import make_video
 
 
@@ -103,6 +103,15 @@ def test_strip_shows_pitch_time_and_curves(tmp_path: Path) -> None:
     assert len(told["times_s"]) == len(told["loudness_db"]) == len(told["motion"]) <= 300
     assert told["loudness_db"][10] < -60
     assert told["loudness_db"][-20] == pytest.approx(20 * np.log10(0.5 / np.sqrt(2)), abs=0.5)
+
+
+def test_the_loudness_band_follows_the_sound(tmp_path: Path) -> None:
+    """60 dB over the whole band: silence leaves it empty, a sine of half amplitude (-9 dB RMS) fills 51 of 60."""
+    band = _loudness_band(np.zeros(16_000, np.float32), 100)
+    assert band.shape == (BANDS["loudness"][1] - BANDS["loudness"][0], 100, 4) and not band.any()
+    sine = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    filled = (_loudness_band(sine.astype(np.float32), 100)[..., 3] > 0).mean(axis=0)
+    assert np.allclose(filled, 51 / 60, atol=0.04)
 
 
 def test_strip_bands_without_their_stream_are_transparent(tmp_path: Path) -> None:

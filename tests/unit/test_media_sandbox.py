@@ -15,6 +15,7 @@ import pytest
 
 from curation.errors import MediaError
 from curation.media import messages, process
+from curation.media import sandbox as pools
 from curation.media.process import TaskError, WorkerFailedError
 from curation.media.sandbox import Sandbox
 from curation.media.worker import SELFTEST_VARIABLE, load
@@ -291,3 +292,33 @@ def test_messages_refuse_damage() -> None:
 def test_environment_of_workers_is_one_threaded(pool: Sandbox) -> None:
     pid = pool.call("selftest.echo", {})["pid"]
     assert psutil.Process(pid).environ()["OMP_NUM_THREADS"] == "1"
+
+
+def test_limits_are_of_the_task_and_processes_are_shared(pool: Sandbox) -> None:
+    tight = pool.limited(time_limit_s=0.4, memory_limit_mb=400)
+    assert failure(tight, "selftest.hang").code == "timeout"
+    pids = {o.value["pid"] for one in (pool, tight) for o in one.imap("selftest.echo", [{}] * 6) if o.value}
+    assert len(pids) <= pool.workers
+
+
+def test_a_process_that_holds_more_than_a_lower_limit_is_replaced() -> None:
+    worker = process.WorkerProcess(memory_limit_mb=2048, environment=SELFTEST)
+    never = threading.Event()
+    pieces = messages.encode({"task": "selftest.echo", "payload": {}})
+    try:
+        first = worker.request("selftest.echo", "x", pieces, 9.0, never, never)["pid"]
+        worker.limit_memory(int(process.resident_mb(first) * 1.3))
+        assert worker.request("selftest.echo", "x", pieces, 9.0, never, never)["pid"] != first
+    finally:
+        worker.kill()
+
+
+def test_little_work_starts_one_process_and_much_work_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "PATIENCE_S", 5.0)
+    with Sandbox(3, environment=SELFTEST) as patient:
+        assert len({o.value["pid"] for o in patient.imap("selftest.echo", [{}] * 9) if o.value}) == 1
+    monkeypatch.setattr(pools, "PATIENCE_S", 0.0)
+    before = len(psutil.Process().children())
+    with Sandbox(3, environment=SELFTEST) as hasty:
+        assert len(list(hasty.imap("selftest.slow", [{"seconds": 0.1}] * 3))) == 3
+        assert len(psutil.Process().children()) == before + 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import tarfile
@@ -202,6 +203,17 @@ def test_a_file_without_a_workspace_can_be_seen_and_heard(workspace: Workspace, 
     assert get(routes.preview_still_url(file.parent)).status == 404
     assert get(routes.preview_still_url(file.parent / "broken.mp4")).status == 422
     assert get(f"/concord/preview?kind=exe&path={quote(str(file))}").status == 404
+
+
+def test_a_point_has_a_name_and_a_still(workspace: Workspace) -> None:
+    url = routes.point_url(workspace)
+    found = json.loads(get(f"{url}&row=0").body)
+    clip = workspace.table("clips", ["clip_id", "path"]).to_pylist()[0]
+    assert found == {"name": Path(clip["path"]).stem or "clip", "still": routes.still_url(workspace, clip["clip_id"])}
+    for row in ("", "-1", "999999", "x", "1.5", "9" * 30):
+        answer = get(f"{url}&row={row}")
+        assert answer.status == 404 and answer.body == b"There is no such clip."
+    assert get("/concord/point?ws=/etc&row=0").status == 403
 
 
 def test_other_sites_and_forged_names_get_nothing(workspace: Workspace) -> None:

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from curation import diversity, retrieval
+from curation.evaluation.trial import WorkspaceTask
 from curation.pipeline import STAGES, stage_named
 from curation.progress import Progress
 from curation.stage import StageContext, run_stage
@@ -24,6 +26,7 @@ MAKERS = sorted(
     for pattern in (
         "stages/*.py", "kernels/**/*.py", "extractors/**/*.py", "media/**/*.py", "clustering.py", "selection.py",
         "methods/**/*.py", "information.py", "constraints.py", "controls.py", "checks.py", "stage.py", "pipeline.py",
+        "health/**/*.py", "sources/**/*.py", "early.py", "checkpoint.py",
     )
     for path in (ROOT / "curation").glob(pattern)
 )  # fmt: skip
@@ -101,6 +104,31 @@ def test_truth_and_labels_change_no_result(plain: Workspace, tmp_path: Path) -> 
         "label_visual": rng.choice(["dog", "rain"], 200),
     }.items():
         judged.commit_table(f"columns/{name}", pa.table({"clip_id": ids, name: values}), name, {"origin": "imported"})
+    assert made(judged) == made(plain)
+
+
+@pytest.mark.parametrize("path", MAKERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_maker_knows_of_evaluations(path: Path) -> None:
+    """What judges methods sees answers: its code and its results are nothing that a stage may read."""
+    tree = ast.parse(path.read_text("utf-8"))
+    modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    modules += [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
+    judges = ("curation.evaluation", "curation.retrieval", "curation.diversity", "curation.truth")
+    assert not [module for module in modules if module.startswith(judges)]
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    assert not [text for text in texts if "evaluations/" in text]
+
+
+def test_evaluations_change_no_result(plain: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(plain.path, tmp_path / "judged")
+    judged = Workspace.open(tmp_path / "judged")
+    made(judged)
+    ids = judged.table("clips", ["clip_id"])["clip_id"]
+    answers = pa.table({"clip_id": ids, "truth_match": np.arange(200) % 2 == 0})
+    judged.commit_table("columns/truth_match", answers, "t", {"origin": "imported"})
+    settings = retrieval.Settings(("ratio",), (0,), (1.0,))
+    retrieval.run(judged, WorkspaceTask(judged), settings, "truth_match")
+    diversity.table(judged, None, diversity.Settings(draws=2, resamples=10, redone=1))
     assert made(judged) == made(plain)
 
 

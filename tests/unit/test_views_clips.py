@@ -96,3 +96,45 @@ def test_neighbours_in_the_list() -> None:
     assert view.neighbours(rows, 5) == (None, 2)
     assert view.neighbours(rows, 9) == (2, None)
     assert view.neighbours(rows, 3) == (None, None)
+
+
+def test_the_first_rows_of_many_are_those_of_the_whole_order() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.sort(rng.choice(5000, 1000, replace=False))
+    values = rng.integers(0, 40, 1000).astype(float)
+    values[rng.random(1000) < 0.1] = np.nan
+    whole = rows[np.argsort(values, kind="stable")]
+    for n in (1, 7, 400, 999, 1000, 2000):
+        assert view.first_rows(rows, values, n).tolist() == whole[:n].tolist()
+
+
+def test_orders_fall_and_keep_what_has_no_value_last() -> None:
+    key = np.array([1.0, np.nan, 3.0, 2.0])
+    rows = np.arange(4)
+    assert view.Order("x", lambda: key).first(rows).tolist() == [0, 3, 2, 1]
+    assert view.Order("x", lambda: key, falls=True).first(rows).tolist() == [2, 3, 0, 1]
+    assert view.Order("row").first(rows[1:]).tolist() == [1, 2, 3]
+    assert view.Order("random", seed=7).first(np.arange(100)).tolist() == view.shuffled(np.arange(100), 7).tolist()
+
+
+def test_clusters_and_no_value() -> None:
+    labels = np.array([0, 2, -1, 1, 2], np.int32)
+    assert view.in_clusters(labels, [2], 3).tolist() == [False, True, False, False, True]
+    assert view.mask_of(4, np.array([1, 3])).tolist() == [False, True, False, True]
+
+
+def test_what_people_said_against_the_machine() -> None:
+    said = {
+        "keep": np.array([True, False, False, False]), "drop": np.array([False, True, False, False]),
+        "maybe": np.array([False, False, True, False]),
+    }  # fmt: skip
+    machine = np.array([False, True, True, False])
+    assert view.said_mask("none", said, machine).tolist() == [False, False, False, True]
+    assert view.said_mask("final", said, machine).tolist() == [True, False, True, False]
+    assert view.said_mask("against", said, machine).tolist() == [True, True, False, False]
+    assert view.said_mask("maybe", said, machine).tolist() == [False, False, True, False]
+
+
+def test_a_pairs_table_counts_only_what_has_both() -> None:
+    table = view.pair_counts(np.array([0, 1, -1, 1]), np.array([1, 1, 0, -1]), 2, 2)
+    assert table.tolist() == [[0, 1], [0, 1]] and table.dtype == np.int32

@@ -1,11 +1,11 @@
-"""Cluster, map and wording views against answers worked by hand."""
+"""Cluster and wording views against answers worked by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from explorer.views import clusters, maps, words
+from explorer.views import clusters, words
 
 
 def test_balance_is_one_for_equal_clusters_and_small_for_one_giant() -> None:
@@ -33,33 +33,6 @@ def test_clusters_largest_first_with_their_selected_share() -> None:
     assert [(row.cluster, row.size, row.selected) for row in rows] == [(1, 3, 1), (0, 1, 0), (2, 0, 0)]
     assert rows[0].selected_share == pytest.approx(1 / 3) and rows[2].selected_share is None
     assert clusters.cluster_rows(labels, 3, None)[0].selected is None
-
-
-def test_a_map_draws_a_bounded_sample_that_stays_the_same() -> None:
-    xy = np.zeros((20, 2))
-    xy[3] = np.nan
-    other = np.full((20, 2), np.nan)
-    assert maps.drawn_rows([xy, other], limit=100).tolist() == [i for i in range(20) if i != 3]
-    few = maps.drawn_rows([xy, other], limit=5)
-    assert len(few) == 5 and 3 not in few and few.tolist() == maps.drawn_rows([xy], limit=5).tolist()
-
-
-def test_colour_groups_keep_the_largest_and_join_the_rest() -> None:
-    labels = np.array([0, 0, 1, 2, 2, 2, -1])
-    found = maps.cluster_groups(labels, "sound", limit=2)
-    assert found.names == ["sound 0", "sound 2", "other"]
-    assert found.code.tolist() == [0, 0, 2, 1, 1, 1, -1]
-    assert maps.cluster_groups(labels, limit=3).names == ["cluster 0", "cluster 1", "cluster 2"]
-    assert maps.cluster_groups(np.array([-1])).names == []
-    truth = maps.truth_groups(np.array([True, False, True]), np.array([True, True, False]))
-    assert truth.code.tolist() == [0, 1, -1]
-
-
-def test_marked_clips_spread_over_clusters() -> None:
-    labels = np.array([0] * 50 + [1] * 49 + [2])
-    assert maps.spread_over(labels, np.arange(100)) == 2
-    assert maps.spread_over(labels, np.array([], int)) == 0
-    assert maps.spread_over(np.array([-1, 4]), np.array([0, 1])) == 1
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from explorer.views import contingency as view
+from explorer.views.clips import cell_pmi
 
 LOG2 = np.log(2)
 
@@ -67,21 +68,21 @@ def test_difference_of_shares_in_percentage_points() -> None:
 
 
 def test_fold_keeps_the_largest_and_joins_the_others() -> None:
-    folded = view.fold(np.array([5, 1, 9, 2]), limit=2)
+    folded = view.fold(np.array([5, 1, 9, 2]), limit=3)
     assert folded.shown.tolist() == [0, 2, view.OTHER]
     assert folded.lookup.tolist() == [0, 2, 1, 2]
     assert [folded.position(c) for c in (2, 3, view.OTHER, 4, -7)] == [1, 2, 2, None, None]
     assert view.fold(np.array([5, 1]), limit=2).position(view.OTHER) is None
 
 
-def test_ten_thousand_clusters_give_a_table_of_501() -> None:
+def test_ten_thousand_clusters_give_a_table_of_500() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.integers(10_000, size=20_000), rng.integers(3, size=20_000)
     rows = view.fold(np.bincount(a, minlength=10_000))
     found = view.pair_table(a, b, rows, view.fold(np.bincount(b)))
-    assert found.counts.shape == (501, 3) and found.n == 20_000
-    other = view.box_rows(a, b, rows, view.fold(np.bincount(b)), np.array([500]), np.array([1]))
-    assert len(other) == found.counts[500, 1] > 0
+    assert found.counts.shape == (500, 3) and found.n == 20_000
+    other = view.box_rows(a, b, rows, view.fold(np.bincount(b)), np.array([499]), np.array([1]))
+    assert len(other) == found.counts[499, 1] > 0
 
 
 def test_best_match_puts_the_strongest_pairs_on_the_diagonal() -> None:
@@ -104,6 +105,63 @@ def test_order_by_size_and_number() -> None:
     found = table([[1, 0], [2, 5]])
     assert [side.tolist() for side in view.ordering(found, "size")] == [[1, 0], [1, 0]]
     assert [side.tolist() for side in view.ordering(found, "number")] == [[0, 1], [0, 1]]
+
+
+def test_order_by_name_puts_what_has_none_last() -> None:
+    found = table([[1, 0, 0], [2, 5, 1]])
+    rows, cols = view.ordering(found, "name", (["", "bell"], ["owl", "", "Ant"]))
+    assert rows.tolist() == [1, 0] and cols.tolist() == [2, 0, 1]
+    assert view.ordering(found, "name")[0].tolist() == [0, 1]
+
+
+def test_co_clustering_puts_blocks_side_by_side() -> None:
+    kinds = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2, 0])
+    counts = np.where(kinds[:, None] == kinds[None, :9], 40, 1) * np.array([1, 3, 2])[kinds][:, None]
+    counts[4, 7] = 130
+    rows, cols = view.ordering(view.PairTable(counts), "blocks")
+    assert sorted(rows.tolist()) == list(range(10)) and sorted(cols.tolist()) == list(range(9))
+    assert kinds[rows].tolist() == [1] * 3 + [2] * 3 + [0] * 4 and kinds[cols].tolist() == [1] * 3 + [2] * 3 + [0] * 3
+    assert rows[0] == 4 and cols[0] == 7, "the largest of a block first"
+    again = view.ordering(view.PairTable(counts), "blocks")
+    assert (again[0] == rows).all() and (again[1] == cols).all()
+
+
+@pytest.mark.parametrize(
+    "counts", [[[4]], [[5, 5], [5, 5]], [[3, 0], [0, 0]], [[0, 0], [0, 0]], [[9, 0, 0], [0, 0, 7]]]
+)
+def test_co_clustering_without_structure_is_by_size(counts: list[list[int]]) -> None:
+    rows, cols = view.ordering(table(counts), "blocks")
+    by_size = view.ordering(table(counts), "size")
+    assert rows.tolist() == by_size[0].tolist() and cols.tolist() == by_size[1].tolist()
+
+
+def test_the_mean_over_one_pair_is_that_pair() -> None:
+    a, b = np.array([0, 0, 0, 1, 1, -1, 1]), np.array([0, 0, 1, 1, 1, 0, -1])
+    use = (a >= 0) & (b >= 0)
+    clip_pmi = np.full(7, np.nan)
+    clip_pmi[use] = cell_pmi(a[use], b[use])
+    sides = view.fold(np.array([3, 3])), view.fold(np.array([3, 3]))
+    found, own = view.mean_table(a, b, *sides, clip_pmi, 1), view.pair_table(a, b, *sides)
+    np.testing.assert_allclose(found.pmi, own.pmi())
+    np.testing.assert_allclose(found.share, own.share())
+    assert found.information == pytest.approx(own.information()) and found.clips == 5
+
+
+def test_parts_of_a_mean_sum_to_it_and_sort_clips_by_the_chosen_pair() -> None:
+    # two clips a cell; the mean PMI of the clips of cell (0, 0) is 1, of (1, 1) 3, another clip has no value
+    a, b = np.array([0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 1])
+    side = view.fold(np.array([2, 3]))
+    found = view.mean_table(a, b, side, side, np.array([0.5, 1.5, 2, 4, np.nan]), 6)
+    assert found.pmi[0, 0] == 1 and found.pmi[1, 1] == 3 and np.isnan(found.pmi[0, 1])
+    assert found.information == 2 and found.share.tolist() == [[25, 0], [0, 75]] and found.clips == 4
+    nothing = view.mean_table(a, b, side, side, np.full(5, np.nan), 6)
+    assert nothing.information == 0 and not nothing.share.any()
+
+
+def test_which_pairs_a_pairing_has() -> None:
+    assert view.paired(["a", "b"], ["x", "y"], "every") == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")]
+    assert view.paired(["a", "b"], ["x", "y"], "depth") == [("a", "x"), ("b", "y")]
+    assert view.paired(["a"], ["x", "y"], "depth") == []
 
 
 def test_controls_stand_near_the_measure_of_independent_labels_and_far_below_dependent_ones() -> None:

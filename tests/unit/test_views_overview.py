@@ -1,14 +1,13 @@
-"""Texts about jobs, stages, sizes and times; the funnel of Ingest; names and sizes of exports."""
+"""Texts about jobs, stages, sizes and times; names and sizes of exports."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 
-from explorer.views import export, ingest, overview
+from explorer.views import export, overview
 
 NOW = 1_000_000.0
 
@@ -22,7 +21,7 @@ def test_a_running_job_in_words() -> None:
         "rate_per_s": 84.2, "remaining_s": 200.0, "message": "decoding <b>.mp4",
     }  # fmt: skip
     line = overview.job_line(record, NOW)
-    assert line.progress == "features \\(4 of 8\\) · 734 of 1,204 clips · 84 clips/s · 3 min left"
+    assert line.progress == "features \\(4 of 9\\) · 734 of 1,204 clips · 84 clips/s · 3 min left"
     assert line.share == pytest.approx(734 / 1204)
     assert line.title == "Run &lt;all\\>" and line.message == "decoding <b>.mp4"
     assert not line.is_final
@@ -109,63 +108,6 @@ def test_size(n: float, text: str) -> None:
     assert overview.size(n) == text
 
 
-# -- the funnel --------------------------------------------------------------------------------------------------------
-
-
-def tables() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    ids = [f"v{i}" for i in range(6)]
-    codes = ["", "", "", "", "unopenable", "timeout"]
-    videos = pd.DataFrame({"video_id": ids, "path": [f"{i}.mp4" for i in ids], "status": ["ok"] * 4 + ["failed"] * 2,
-                           "code": codes, "message": codes})  # fmt: skip
-    reasons = ["", "", "", "too_short", "unopenable", "timeout"]
-    filtered = pd.DataFrame(
-        {"video_id": ids, "status": ["ok"] * 3 + ["dropped"] * 3, "code": reasons, "message": reasons}
-    )
-    segmented = pd.DataFrame({"video_id": ids[:3], "status": ["ok", "ok", "failed"], "code": ["", "", "timeout"],
-                              "message": ["", "", "slow"], "n_clips": [3, 1, 0]})  # fmt: skip
-    return videos, filtered, segmented
-
-
-def test_every_file_is_counted_once() -> None:
-    steps = ingest.funnel(*tables())
-    assert [(step.name, step.left, step.n_lost) for step in steps] == [
-        ("found", 6, 0), ("readable", 4, 2), ("after filters", 3, 1), ("cut into clips", 2, 1),
-    ]  # fmt: skip
-    assert steps[0].left == steps[-1].left + sum(step.n_lost for step in steps)
-    frame, more = ingest.lost_rows(steps[2])
-    assert frame.to_dict("records") == [{"file": "v3.mp4", "code": "too_short", "message": "too_short"}] and more == 0
-    assert ingest.code_counts(steps[1]) == [("timeout", 1), ("unopenable", 1)]
-    assert len(ingest.lost_rows(steps[1], "timeout")[0]) == 1
-
-
-def test_the_funnel_grows_with_the_stages() -> None:
-    videos, filtered, _ = tables()
-    assert ingest.funnel(None, None, None) == []
-    assert len(ingest.funnel(videos, None, None)) == 2
-    assert len(ingest.funnel(videos, filtered, None)) == 3
-
-
-def test_at_most_two_hundred_rows_are_shown() -> None:
-    lost = pd.DataFrame({"path": [f"{i}" for i in range(250)], "code": ["x"] * 250, "message": [""] * 250})
-    frame, more = ingest.lost_rows(ingest.Step("readable", 0, lost))
-    assert len(frame) == 200 and more == 50
-
-
-def test_lines_about_the_folder() -> None:
-    assert ingest.found_line(1204, False, 37, 0) == "1,204 media files · 37 files of other kinds passed over"
-    assert ingest.found_line(20_000, True, 0, 2) == "more than 20,000 media files · 2 could not be looked at"
-    assert ingest.clips_line({"clips": 3377, "hours": 9.38, "videos": 1180}) == "3,377 clips · 9.4 h of 1,180 videos"
-    assert ingest.clips_line({"clips": 1}) == "1 clip" and ingest.clips_line({}) == ""
-
-
-def test_the_sample_is_a_draw_with_a_seed() -> None:
-    paths = [str(i).encode() for i in range(100)]
-    first = ingest.draw_sample(paths, 20, 0)
-    assert first == ingest.draw_sample(paths, 20, 0) != ingest.draw_sample(paths, 20, 1)
-    assert len(set(first)) == 20 and set(first) <= set(paths)
-    assert len(ingest.draw_sample(paths[:3], 20, 0)) == 3 and ingest.draw_sample([], 20, 0) == []
-
-
 # -- exports -----------------------------------------------------------------------------------------------------------
 
 
@@ -190,10 +132,26 @@ def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:
     assert export.free_path(path) == tmp_path / "clips-3.csv"
 
 
-def test_size_estimates() -> None:
-    assert export.size_estimate("x" * 100, 10, 1000, "csv") == 10_000
-    assert export.size_estimate("x" * 100, 10, 1000, "parquet") == 3500
-    assert export.size_estimate("", 0, 0, "csv") == 0
+def test_what_an_export_costs_in_words() -> None:
+    assert export.cost_line(12, 1500, None, None) == "12 in all, about 1.5 kB"
+    assert export.cost_line(80, 5_700_000, 0.2, 31e9) == (
+        "80 in all, about 5.7 MB · about 1 s to cut · 31.0 GB free there"
+    )
+
+
+def test_what_became_of_an_export_in_words() -> None:
+    facts = {"out": "/x/set", "clips": 78, "bytes": 1500, "cuts": {"copy": 70, "exact": 8}, "failed": {"missing": 2}}
+    assert export.result_lines(facts | {"notices": ["One."]}) == [
+        "set: 78 clips · 1.5 kB · 70 copied · 8 encoded",
+        "2 clips missing (2 missing): report.csv says why, clip by clip.",
+        "One.",
+    ]
+    assert export.result_lines({"out": "a.csv", "rows": 1}) == ["a.csv: 1 clip"]
+
+
+def test_the_command_of_an_export_says_only_what_differs() -> None:
+    argv = export.argv_of(Path("/w"), "webdataset", "/o", ["--selection", "a"], {"cut": "copy", "shard-clips": 1000})
+    assert argv == ["export", "/w", "--format", "webdataset", "--out", "/o", "--selection", "a", "--cut", "copy"]
 
 
 def test_exported_files_are_listed_newest_first(tmp_path: Path) -> None:
@@ -205,5 +163,10 @@ def test_exported_files_are_listed_newest_first(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (i, i))
     (tmp_path / "link").symlink_to("/etc/passwd")
     (tmp_path / "folder").mkdir()
-    assert [file.name for file in export.exported_files(tmp_path)] == ["b.csv", "a.csv"]
+    (tmp_path / "folder" / "inside").write_bytes(b"12345")
+    (tmp_path / ".set.0123456789abcdef.unfinished").mkdir()
+    found = export.exported_files(tmp_path)
+    assert [(file.name, file.size_bytes) for file in found] == [("folder", 5), ("b.csv", 2), ("a.csv", 1)]
+    assert not found[0].is_small
+    assert list(export.unfinished(tmp_path)) == ["set"] and export.unfinished(tmp_path / "none") == {}
     assert export.ExportedFile("a", 19_999_999, 0).is_small and not export.ExportedFile("a", 20_000_000, 0).is_small

@@ -187,3 +187,15 @@ def test_names_of_people_are_safe_as_folders(name: str) -> None:
 def test_fingerprints_depend_on_values_not_on_order() -> None:
     assert fingerprint_of({"a": 1, "b": [2, 3]}) == fingerprint_of({"b": [2, 3], "a": 1})
     assert fingerprint_of({"a": 1}) != fingerprint_of({"a": 2})
+
+
+def test_a_table_put_in_anothers_place_is_seen_at_once(tmp_path: Path) -> None:
+    """What was read of a file is kept only as long as that very file is there."""
+    workspace = Workspace.create(tmp_path / "w")
+    for fingerprint, rows in (("a", 3), ("b", 3), ("c", 5)):
+        workspace.commit_table("columns/x", pa.table({"clip_id": ["i"] * rows}), fingerprint, {"rows": rows})
+        artefact = Workspace.open(workspace.path).artefact("columns/x")
+        assert artefact is not None and (artefact.fingerprint, artefact.info["rows"]) == (fingerprint, rows)
+        assert workspace.n_rows("columns/x") == rows
+    workspace.remove("columns/x")
+    assert workspace.artefact("columns/x") is None

@@ -37,7 +37,23 @@ class ClipGrid {
       this.build();
     }
     this.setCurrent(current);
+    this.decide(component.data.decisions);
     this.mark();
+  }
+
+  // What people said of a clip, in its upper right corner.
+  decide(decisions) {
+    this.tiles.forEach((tile, i) => {
+      const said = decisions?.[i] ?? null;
+      if (tile.dataset.said === (said ?? "")) return;
+      tile.dataset.said = said ?? "";
+      tile.querySelector(".said")?.remove();
+      if (!said) return;
+      const mark = make("span", `said ${said}`);
+      mark.append(icon({ keep: "check", drop: "close", maybe: "question_mark" }[said]));
+      mark.title = said;
+      tile.firstElementChild.append(mark);
+    });
   }
 
   build() {

@@ -111,15 +111,49 @@ function formatTime(seconds) {
   return `${minutes}:${(seconds - 60 * minutes).toFixed(1).padStart(4, "0")}`;
 }
 
-// Keys of a component count when it has the focus, or when nothing on the page has.
+// Keys of a component count when it has the focus, or when nothing on the page has: the page's own body, which a click
+// beside everything focuses, is nothing.
 function hasFocus(root) {
   const active = document.activeElement;
   const host = root.getRootNode().host;
-  return !active || active === document.body || (host && active === host) || root.contains(active);
+  return !active || active === document.body || active.matches("main, section") || (host && active === host) || root.contains(active);
 }
 
 // Only one thing sounds at a time, whichever component it belongs to.
 function claimPlayback(media) {
   if (shared.playing && shared.playing !== media) shared.playing.pause();
   shared.playing = media;
+}
+
+// Arrays that come deflated, one after another, as `packed.py` writes them.
+const ITEM_BYTES = { u1: 1, u2: 2, u4: 4, i2: 2, f2: 2, f4: 4 };
+
+async function inflate(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+function halfToFloat(halves) {
+  const out = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) {
+    const h = halves[i];
+    const sign = h & 0x8000 ? -1 : 1;
+    const exponent = (h >> 10) & 31;
+    const fraction = h & 1023;
+    if (exponent === 31) out[i] = fraction ? NaN : sign * Infinity;
+    else if (exponent) out[i] = sign * 2 ** (exponent - 15) * (1 + fraction / 1024);
+    else out[i] = sign * 2 ** -14 * (fraction / 1024);
+  }
+  return out;
+}
+
+function splitArrays(specs, bytes) {
+  let offset = 0;
+  return specs.map(({ name, type, shape }) => {
+    const count = shape.reduce((all, side) => all * side, 1);
+    const part = bytes.slice(offset, (offset += count * ITEM_BYTES[type]));
+    const views = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, i2: Int16Array, f2: Uint16Array, f4: Float32Array };
+    const view = new views[type](part.buffer);
+    return { name, data: type === "f2" ? halfToFloat(view) : view };
+  });
 }

@@ -1,37 +1,6 @@
 const HELD_MATRICES = 4;
 const SMALL_CELL = 6;
 const LARGEST_CELL = 112;
-const ITEM_BYTES = { u1: 1, u2: 2, u4: 4, f2: 2, f4: 4 };
-
-async function inflate(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-function halfToFloat(halves) {
-  const out = new Float32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) {
-    const h = halves[i];
-    const sign = h & 0x8000 ? -1 : 1;
-    const exponent = (h >> 10) & 31;
-    const fraction = h & 1023;
-    if (exponent === 31) out[i] = fraction ? NaN : sign * Infinity;
-    else if (exponent) out[i] = sign * 2 ** (exponent - 15) * (1 + fraction / 1024);
-    else out[i] = sign * 2 ** -14 * (fraction / 1024);
-  }
-  return out;
-}
-
-function splitArrays(specs, bytes) {
-  let offset = 0;
-  return specs.map(({ name, type, shape }) => {
-    const count = shape[0] * shape[1];
-    const part = bytes.slice(offset, (offset += count * ITEM_BYTES[type]));
-    const views = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f2: Uint16Array, f4: Float32Array };
-    const view = new views[type](part.buffer);
-    return { name, data: type === "f2" ? halfToFloat(view) : view };
-  });
-}
 
 function colorTable(stops) {
   const colors = stops.map(parseColor);
@@ -129,7 +98,7 @@ class Heatmap {
   }
 
   title(side) {
-    return this.head.modality[side] === "audio" ? "sound clusters" : "picture clusters";
+    return this.head.titles?.[side] || (this.head.modality[side] === "audio" ? "sound clusters" : "picture clusters");
   }
 
   // ---- geometry

@@ -1,0 +1,330 @@
+"""A span of any video in, an MP4 of its own out for training sets: streams copied where that is exact enough.
+
+Copied: the compressed packets from the last keyframe at or before the start, nothing is decoded or lost, the cut lies
+where the keyframes are. Encoded: H.264 and AAC at the source's size, rate and times, cut to the frame. What was done,
+and where the cut really lies, is in the facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from curation.atomic import replacing
+from curation.errors import MediaError, SettingError
+from curation.media.container import MediaFile, display_name, open_media, packets, pixel_aspect, rotation_deg, tick_s
+from curation.media.reader import AudioEvent, SoundFormat, VideoEvent, nothing_decoded, read_span, seek
+
+MAX_CUT_S = 600.0
+MODES = ("auto", "copy", "exact")
+# What an MP4 holds and common loaders decode.
+COPIED_VIDEO = ("h264", "hevc", "av1", "vp9")
+COPIED_SOUND = ("aac", "mp3", "opus")
+TICK = Fraction(1, 90000)
+# crf 18: hardly told from the source. mbtree=0: with it libx264 writes different bytes from run to run. bf=0: times
+# start at 0 for every reader.
+X264 = {"preset": "veryfast", "crf": "18", "mbtree": "0", "bf": "0", "threads": "1"}
+AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+LOOK_BACK_S = 30.0  # how far behind a wrong index a keyframe is searched
+SECONDS = 1_000_000
+
+
+def cut_clip(
+    path: str | Path, start_s: float, end_s: float, out: str | Path, *, mode: str = "auto", tolerance_s: float = 0.1
+) -> dict[str, Any]:
+    """Cut [start_s, end_s) of `path` into the MP4 `out`, whole or not at all. At most 600 s.
+
+    `mode` "copy": always copied; "exact": always encoded; "auto": copied where the codecs fit into an MP4 and the cut
+    then lies at most `tolerance_s` from where it should, else encoded.
+
+    Returns cut ("copy" or "exact"), cut_start_s and cut_end_s (of the source, as cut), width, height, has_video,
+    has_audio, size_bytes. Raises `MediaError` (uncopyable, those of `open_media`, undecodable, no_data),
+    `WorkspaceError` (disk_full, read_only), `SettingError` for a span or a mode that cannot be.
+    """
+    if not 0 <= start_s < end_s <= start_s + MAX_CUT_S:
+        raise SettingError(
+            f"A clip of {start_s} to {end_s} s cannot be cut.", hint=f"Allowed: up to {MAX_CUT_S:.0f} s."
+        )
+    if mode not in MODES:
+        raise SettingError(f"There is no way to cut called {mode!r}.", hint=f"Allowed: {', '.join(MODES)}.")
+    why = ""
+    if mode != "exact":
+        try:
+            with open_media(path) as media:
+                return _copied(media, start_s, end_s, Path(out), tolerance_s if mode == "auto" else float("inf"))
+        except _NotCopied as error:
+            if mode == "copy":
+                raise MediaError(
+                    f"{display_name(path)} cannot be copied from {start_s:.2f} s on: {error}.",
+                    hint="Cut it by `auto` or `exact`, which encode it.",
+                    code="uncopyable",
+                ) from error
+            why = str(error)
+    with open_media(path) as media, replacing(Path(out)) as temporary:
+        with _opened(temporary) as target:
+            done = _Encoding(media, target, start_s, end_s).run()
+        return done | {"why": why, "size_bytes": temporary.stat().st_size}
+
+
+class _NotCopied(Exception):
+    """Why a span is not copied."""
+
+
+def _opened(path: Path) -> Any:
+    return av.open(str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"})
+
+
+# -- copying -----------------------------------------------------------------------------------------------------------
+
+
+def _copied(media: MediaFile, start_s: float, end_s: float, out: Path, tolerance_s: float) -> dict[str, Any]:
+    streams = _copyable(media)
+    lead = media.video if media.video is not None else media.audio
+    first_s = _keyframe_before(media, lead, start_s)
+    # Half a tick of grace: times of frames are not those of the clip to the last bit.
+    if start_s - first_s > tolerance_s + 0.5 * tick_s(lead) or first_s > start_s + tolerance_s:
+        raise _NotCopied(f"its keyframe is {abs(start_s - first_s):.2f} s away")
+    with replacing(out) as temporary:
+        with _opened(temporary) as target:
+            done = _copy_packets(media, streams, lead, target, first_s, end_s)
+        if not _decodes(temporary, want_video=media.video is not None):
+            raise _NotCopied("what was copied does not decode")
+        size_bytes = temporary.stat().st_size
+    video = media.video
+    size = (video.codec_context.width, video.codec_context.height) if video is not None else (0, 0)
+    return done | {"cut": "copy", "why": "", "width": size[0], "height": size[1], "size_bytes": size_bytes}
+
+
+def _copyable(media: MediaFile) -> list[Any]:
+    streams = [stream for stream in (media.video, media.audio) if stream is not None]
+    for stream in streams:
+        known = COPIED_VIDEO if stream.type == "video" else COPIED_SOUND
+        name = stream.codec_context.name if stream.codec_context is not None else ""
+        codec = getattr(stream.codec_context.codec, "canonical_name", name) if name else ""
+        if codec not in known:
+            raise _NotCopied(f"an MP4 is not made of {codec or 'unknown'} {stream.type}")
+    return streams
+
+
+def _keyframe_before(media: MediaFile, lead: Any, start_s: float) -> float:
+    """Time of the last keyframe of `lead` at or before `start_s` (of the first one behind it where there is none)."""
+    tick = tick_s(lead)
+    for back_s in (0.0, LOOK_BACK_S, None):
+        if not seek(media, None if back_s is None else max(0.0, start_s - back_s)):
+            continue
+        lead = media.video if media.video is not None else media.audio
+        found = None
+        for packet in packets(media, [lead]):
+            at_s = media.seconds(packet.pts, tick)
+            if at_s is None or not packet.is_keyframe:
+                continue
+            if at_s > start_s + 1e-3:
+                if found is None and back_s is None:
+                    return at_s
+                break
+            found = at_s
+        if found is not None:
+            return found
+    raise _NotCopied("no keyframe was found")
+
+
+def _copy_packets(
+    media: MediaFile, streams: list[Any], lead: Any, target: Any, first_s: float, end_s: float
+) -> dict[str, Any]:
+    """Packets of the leading stream from `first_s` on, of the others those heard while it lasts."""
+    if not seek(media, first_s + 1e-3):
+        seek(media, None)
+    streams = [stream for stream in (media.video, media.audio) if stream is not None]
+    lead = streams[0]
+    ticks = {stream.index: tick_s(stream) for stream in streams}
+    copies = {stream.index: target.add_stream_from_template(stream) for stream in streams}
+    offset = {index: round((first_s + media.origin_s) / tick) for index, tick in ticks.items()}
+    begun, ended = set[int](), set[int]()
+    waiting: dict[int, list[Any]] = {index: [] for index in copies}
+    reached = dict.fromkeys(copies, first_s)
+    for packet in packets(media, streams):
+        index = packet.stream.index
+        if packet.dts is None or packet.pts is None or packet.size == 0 or index in ended:
+            continue
+        at_s, decoded_s = media.seconds(packet.pts, ticks[index]), media.seconds(packet.dts, ticks[index])
+        if at_s is None or decoded_s is None:
+            continue
+        if index not in begun:
+            leads = index == lead.index
+            if at_s <= first_s - (1e-3 if leads else 0.5 * ticks[index]) or (leads and not packet.is_keyframe):
+                continue
+            begun.add(index)
+        if decoded_s >= end_s - 1e-6:
+            ended.add(index)
+            if len(ended) == len(copies):
+                break
+            continue
+        waiting[index].append(packet)
+        if at_s >= end_s - 1e-6:
+            continue  # shown behind the end: kept only where a frame before the end is decoded from it
+        for kept in waiting[index]:
+            until_s = media.seconds(kept.pts + (kept.duration or 0), ticks[index])
+            reached[index] = max(reached[index], until_s if until_s is not None else first_s)
+            kept.pts, kept.dts = kept.pts - offset[index], kept.dts - offset[index]
+            kept.stream = copies[index]
+            target.mux(kept)
+        waiting[index].clear()
+    if lead.index not in begun:
+        raise _NotCopied("it has no packets there")
+    held = {stream.type for stream in streams if stream.index in begun}
+    return {
+        "cut_start_s": first_s,
+        "cut_end_s": reached[lead.index],
+        "has_video": "video" in held,
+        "has_audio": "audio" in held,
+    }
+
+
+def _decodes(path: Path, *, want_video: bool) -> bool:
+    """Whether the first frame of a file comes out."""
+    try:
+        with av.open(str(path)) as container:
+            streams = container.streams.video if want_video else container.streams.audio
+            return any(True for _ in _first_frames(container, streams[0]))
+    except (av.error.FFmpegError, OSError, ValueError, IndexError):
+        return False
+
+
+def _first_frames(container: Any, stream: Any) -> Iterator[Any]:
+    for _, frame in zip(range(1), container.decode(stream), strict=False):
+        yield frame
+
+
+# -- encoding ----------------------------------------------------------------------------------------------------------
+
+
+class _Encoding:
+    """One clip in the making. Pictures are encoded as they come; packets wait until both streams are known."""
+
+    def __init__(self, media: MediaFile, target: Any, start_s: float, end_s: float) -> None:
+        self.media, self.target = media, target
+        self.start_s, self.end_s = start_s, end_s
+        self.rate_hz, self.layout = _sound_form(media)
+        self.sound: np.ndarray | None = None
+        self.n_samples = 0
+        self.packets: list[Any] = []
+        self.stream: Any = None
+        self.painter = _Painter(media)
+        self.last: VideoEvent | None = None
+        self.next_pts = 0
+
+    def run(self) -> dict[str, Any]:
+        """Read the span, encode, write; returns what `cut_clip` returns."""
+        for event in read_span(self.media, self.start_s, self.end_s, SoundFormat(self.rate_hz, self.layout)):
+            if isinstance(event, VideoEvent):
+                self._see(event)
+            else:
+                self._hear(event)
+        if self.last is not None and self.last.time_s + max(self.last.hold_s, 1.0) > self.start_s:
+            self._encode(self.last)
+        if self.stream is not None:
+            self.packets += self.stream.encode(None)
+        if self.stream is None and not self.n_samples:
+            raise nothing_decoded(self.media, self.start_s, self.end_s)
+        if self.n_samples:
+            self._encode_sound(self.target.add_stream("aac", rate=self.rate_hz, layout=self.layout))
+        # Interleaved by time, or a player has to read to the end of the file before it can start.
+        for packet in sorted(self.packets, key=lambda p: float(p.dts * p.time_base)):
+            self.target.mux(packet)
+        return {
+            "cut": "exact",
+            "cut_start_s": self.start_s,
+            "cut_end_s": self.end_s,
+            "width": self.stream.width if self.stream is not None else 0,
+            "height": self.stream.height if self.stream is not None else 0,
+            "has_video": self.stream is not None,
+            "has_audio": self.n_samples > 0,
+        }
+
+    def _see(self, event: VideoEvent) -> None:
+        """Hold each frame until the next one: what was on screen when the span starts is its first picture."""
+        if self.last is not None and event.time_s > self.start_s + 1e-6:
+            self._encode(self.last)
+        self.last = event if event.time_s < self.end_s - 1e-6 else None
+
+    def _encode(self, event: VideoEvent) -> None:
+        pts = max(0, round((event.time_s - self.start_s) / float(TICK)))
+        if pts < self.next_pts:
+            return
+        self.next_pts = pts + 1
+        frame = self.painter.paint(event.frame)
+        if self.stream is None:
+            self._add_stream(frame.width, frame.height)
+        frame.pts, frame.time_base, frame.pict_type = pts, TICK, 0
+        self.packets += self.stream.encode(frame)
+
+    def _add_stream(self, width: int, height: int) -> None:
+        self.stream = self.target.add_stream("libx264", rate=30)
+        self.stream.width, self.stream.height, self.stream.pix_fmt = width, height, "yuv420p"
+        self.stream.codec_context.time_base = TICK
+        self.stream.codec_context.thread_count = 1
+        self.stream.codec_context.options = dict(X264)
+
+    def _hear(self, event: AudioEvent) -> None:
+        first = event.first - round(self.start_s * self.rate_hz)
+        size = max(1, round((self.end_s - self.start_s) * self.rate_hz))
+        a, b = max(first, 0), min(first + event.samples.shape[1], size)
+        if a < b:
+            if self.sound is None:
+                self.sound = np.zeros((event.samples.shape[0], size), np.int16)
+            self.sound[:, a:b] = event.samples[:, a - first : b - first]
+            self.n_samples = max(self.n_samples, b)
+
+    def _encode_sound(self, stream: Any) -> None:
+        assert self.sound is not None
+        for start in range(0, self.n_samples, 1024):
+            block = np.ascontiguousarray(self.sound[:, start : min(start + 1024, self.n_samples)])
+            frame = av.AudioFrame.from_ndarray(block, format="s16p", layout=self.layout)
+            frame.pts, frame.sample_rate, frame.time_base = start, self.rate_hz, Fraction(1, self.rate_hz)
+            self.packets += stream.encode(frame)
+        self.packets += stream.encode(None)
+
+
+class _Painter:
+    """Brings every frame to the upright size of the first one, with square pixels, in yuv420p."""
+
+    def __init__(self, media: MediaFile) -> None:
+        self.aspect = pixel_aspect(media.video) if media.video is not None else 1.0
+        self.size: tuple[int, int] | None = None
+        self._scaler, self._turner = VideoReformatter(), VideoReformatter()
+
+    def paint(self, frame: Any) -> Any:
+        """A new yuv420p frame."""
+        turn = rotation_deg(frame)
+        sideways = turn in (90, 270)
+        if self.size is None:
+            width, height = _even(frame.width * self.aspect), _even(frame.height)
+            self.size = (height, width) if sideways else (width, height)
+        width, height = self.size[::-1] if sideways else self.size
+        if not turn:
+            return self._scaler.reformat(frame, width=width, height=height, format="yuv420p", threads=1)
+        small = self._scaler.reformat(frame, width=width, height=height, format="rgb24", threads=1).to_ndarray()
+        upright = np.rot90(small, turn // 90).astype(np.uint8, order="C")
+        return self._turner.reformat(av.VideoFrame.from_ndarray(upright, format="rgb24"), format="yuv420p", threads=1)
+
+
+def _sound_form(media: MediaFile) -> tuple[int, str]:
+    """Rate and layout to encode sound in: the source's own rate where AAC has it, mono where the source is."""
+    if media.audio is None or media.audio.codec_context is None:
+        return 48000, "stereo"
+    context = media.audio.codec_context
+    rate = int(context.sample_rate or 48000)
+    layout = context.layout
+    mono = layout is not None and layout.nb_channels == 1
+    return (rate if rate in AAC_RATES else 48000), ("mono" if mono else "stereo")
+
+
+def _even(value: float) -> int:
+    return max(2, round(value / 2) * 2)

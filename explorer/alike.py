@@ -1,0 +1,152 @@
+"""Find like this: a clip or a dropped file goes in, the clips that sound or look most like it come out.
+
+`like=<clip_id>` or `like=file:<token>` in the address, `by=audio` or `by=visual`. A dropped file is measured once; its
+vector is kept in the person's own cache (the file itself is not), so that the link opens again.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from curation import neighbours
+from curation.atomic import write_array
+from curation.errors import ConcordError
+from curation.home import cache_folder
+from curation.workspace import Workspace
+from explorer import data
+from explorer.views import words
+
+MOST = 500
+"""Clips that a search shows."""
+FILE_LIMIT_MB = 100
+KEPT_FILES = 200
+SENSES = {"audio": "sound", "visual": "picture"}
+_TOKEN = re.compile(r"[0-9a-f]{24}")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is looked for: a clip's row, or a file's vector. `key` says what the answer depends on."""
+
+    modality: str
+    words: str
+    key: tuple[str, ...]
+    row: int | None = None
+    token: str = ""
+
+
+def asked(ws: Workspace, like: str, by: str) -> Asked | None:
+    """What the address asks for; None where it asks nothing, or for what is not there."""
+    if not like or by not in SENSES or not neighbours.is_made(ws, by):
+        return None
+    made = ws.fingerprint(neighbours.key_of(by)) or ""
+    if like.startswith("file:"):
+        token = like.removeprefix("file:")
+        if not _TOKEN.fullmatch(token) or not _vector_file(ws, by, token).is_file():
+            return None
+        return Asked(by, f"nearest in {SENSES[by]} to the dropped file", (by, made, like), token=token)
+    row = data.row_of(ws, like)
+    if row is None:
+        return None
+    path = str(data.clip_frame(ws, np.array([row]))["path"].iloc[0])
+    return Asked(by, f"nearest in {SENSES[by]} to {Path(path).stem}", (by, made, like), row=row)
+
+
+def nearest(ws: Workspace, what: Asked) -> tuple[np.ndarray, np.ndarray]:
+    """Rows int64 (m,), the most alike first, and their cosines float32 (m,); m at most `MOST`."""
+    return _nearest(str(ws.path), what, MOST)
+
+
+def around(ws: Workspace, row: int, modality: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` clips most like a clip, as `nearest`; empty where neighbours are not made."""
+    if not neighbours.is_made(ws, modality):
+        return np.zeros(0, np.int64), np.zeros(0, np.float32)
+    made = ws.fingerprint(neighbours.key_of(modality)) or ""
+    return _nearest(str(ws.path), Asked(modality, "", (modality, made, str(row)), row=row), k)
+
+
+def similarity_key(ws: Workspace, what: Asked) -> np.ndarray:
+    """A rising key, float32 (N,): the most alike first, NaN = not among them."""
+    rows, similarity = nearest(ws, what)
+    key = np.full(data.n_clips(ws), np.nan, np.float32)
+    key[rows] = -similarity
+    return key
+
+
+def keep_file(ws: Workspace, modality: str, name: str, content: bytes) -> str:
+    """Measure a dropped file and keep its vector; returns what `like` is in the address. Raises `ConcordError`."""
+    made = ws.fingerprint(neighbours.key_of(modality)) or ""
+    token = blake2b(made.encode() + content, digest_size=12).hexdigest()
+    path = _vector_file(ws, modality, token)
+    if not path.is_file():
+        with tempfile.TemporaryDirectory(prefix="concord-") as folder:
+            place = Path(folder) / f"dropped{_suffix(name)}"
+            place.write_bytes(content)
+            vector = neighbours.embed_file(ws, modality, place)
+        write_array(path, np.asarray(vector, np.float32))
+        _forget_old(path.parent)
+    return f"file:{token}"
+
+
+def draw_drop(ws: Workspace) -> str | None:
+    """A field for a sound or a picture file; once it is measured, returns what `like` and `by` are to be: `like by`."""
+    senses = {by: noun for by, noun in SENSES.items() if neighbours.is_made(ws, by)}
+    if not senses:
+        st.caption("Clips that are alike can be found once neighbours are made: run `python -m curation neighbours`.")
+        return None
+    by = st.segmented_control(
+        "Compare its", list(senses), format_func=senses.__getitem__, default=next(iter(senses)), key="alike.by",
+        required=True,
+    )  # fmt: skip
+    dropped = st.file_uploader(
+        "A sound, picture or video file", key="alike.file", max_upload_size=FILE_LIMIT_MB,
+        help=f"The first {ws.config.segment.clip_s:g} s of it are measured with this workspace's own extractors.",
+    )  # fmt: skip
+    if dropped is None or by is None or not st.button("Find like this", key="alike.go", type="primary"):
+        return None
+    with st.spinner("Measuring the file"):
+        try:
+            return f"{keep_file(ws, by, dropped.name, dropped.getvalue())} {by}"
+        except (ConcordError, OSError) as error:
+            st.error(words.literal(str(error), 500), icon=":material/error:")
+    return None
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _nearest(path: str, what: Asked, k: int) -> tuple[np.ndarray, np.ndarray]:
+    ws = Workspace.open(path)
+    if what.row is not None:
+        query = np.array([what.row])
+    else:
+        query = np.load(_vector_file(ws, what.modality, what.token), allow_pickle=False)[None, :]
+    rows, similarity = neighbours.nearest(ws, what.modality, query, min(k, data.n_clips(ws)))
+    there = rows[0] >= 0
+    return rows[0][there], similarity[0][there]
+
+
+def _vector_file(ws: Workspace, modality: str, token: str) -> Path:
+    made = blake2b(f"{modality} {ws.path}".encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    return cache_folder("alike") / f"{made}-{token}.npy"
+
+
+def _suffix(name: str) -> str:
+    """The end of a dropped file's name, if it is a plain one: decoders look at it, nobody else does."""
+    found = Path(name).suffix.lower()
+    return found if re.fullmatch(r"\.[a-z0-9]{1,5}", found) else ""
+
+
+def _forget_old(folder: Path) -> None:
+    aged = []
+    for path in folder.glob("[!.]*.npy"):
+        with suppress(OSError):
+            aged.append((path.stat().st_mtime_ns, path))
+    for _, path in sorted(aged, reverse=True)[KEPT_FILES:]:
+        path.unlink(missing_ok=True)
