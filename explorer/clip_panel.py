@@ -87,11 +87,12 @@ def show_player(ws: Workspace, row: int, among: np.ndarray, key: str, *, height:
         if len(among):
             set_params(clip=data.clip_frame(ws, among[[target]])["clip_id"].iloc[0])
 
-    following = among[place + 1 : place + 1 + PRELOADED] if place >= 0 else among[:0]
+    playable = ws.artefact("videos") is not None
+    following = among[place + 1 : place + 1 + PRELOADED] if playable and place >= 0 else among[:0]
     player(
-        routes.proxy_url(ws, clip.clip_id),
-        routes.strip_url(ws, clip.clip_id),
-        poster_url=routes.still_url(ws, clip.clip_id),
+        routes.proxy_url(ws, clip.clip_id) if playable else None,
+        routes.strip_url(ws, clip.clip_id) if playable else None,
+        poster_url=routes.still_url(ws, clip.clip_id) if playable else None,
         duration_s=max(0.0, float(clip.end_s - clip.start_s)) or None,
         preload=[routes.proxy_url(ws, clip_id) for clip_id in data.clip_frame(ws, following)["clip_id"]],
         title=caption(clip.path, clip.start_s),

@@ -1,7 +1,7 @@
 """What counts as one source of clips: a workspace and `segment.source` in, the source of each video out.
 
 A video is its own source unless the setting names its title or a column that came with the media (a channel, a film).
-Selections bound what one source gives, audits draw one clip of each, and sounds are compared with other sources'.
+Selections bound what one source gives, people hear one clip of each, and sounds are compared with other sources'.
 """
 
 from __future__ import annotations

@@ -227,8 +227,9 @@ def test_more_videos_cost_only_themselves_and_rows_of_another_list_are_never_mix
     imap = Sandbox.imap
 
     def watched(self: Sandbox, task: str, payloads: Any) -> Any:
-        asked.extend(payloads)
-        return imap(self, task, asked)
+        given = list(payloads)
+        asked.extend(given)
+        return imap(self, task, given)
 
     with monkeypatch.context() as patched:
         patched.setattr(Sandbox, "imap", watched)
