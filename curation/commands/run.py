@@ -124,9 +124,9 @@ def _run_shard(workspace: Workspace, options: argparse.Namespace, progress: Prog
     shard = Shard.parse(options.shard)
     report = run_shard(stage_named(options.command), StageContext(workspace, workspace.config, progress), shard)
     if report.facts.get("skipped"):
-        print(f"{options.command:9} already done")
+        print(f"{options.command:10} already done")
     else:
-        print(f"{options.command:9} shard {shard}: {report.facts['parts']} of {report.facts['of_parts']} parts")
+        print(f"{options.command:10} shard {shard}: {report.facts['parts']} of {report.facts['of_parts']} parts")
 
 
 def _merge(options: argparse.Namespace) -> None:
@@ -175,14 +175,14 @@ def run_stages(
     def say(name: str, report: Any, seconds: float) -> None:
         facts = {key: value for key, value in report.facts.items() if value is not None}
         if facts.pop("skipped", False):
-            print(f"{name:9} already done")
+            print(f"{name:10} already done")
             return
         shown = ", ".join(f"{key.replace('_', ' ')} {short(value)}" for key, value in facts.items())
-        print(f"{name:9} {seconds:7.1f} s  {shown}")
+        print(f"{name:10} {seconds:7.1f} s  {shown}")
         for code, count in sorted(report.failures.items()):
-            print(f"{'':9} {count} {code}")
+            print(f"{'':10} {count} {code}")
         for notice in report.notices:
-            print(f"{'':9} note: {notice}")
+            print(f"{'':10} note: {notice}")
         record.result({name: facts})
         sys.stdout.flush()
 
@@ -224,7 +224,7 @@ def _status(options: argparse.Namespace) -> None:
         shown = ", ".join(
             f"{key} {short(facts[key])}" for key in ("files", "kept", "clips", "hours", "artefacts") if key in facts
         )
-        print(f"  {stage.stage:9} {stage.state:9} {shown}{'  ' if shown and stage.reason else ''}{stage.reason}")
+        print(f"  {stage.stage:10} {stage.state:10} {shown}{'  ' if shown and stage.reason else ''}{stage.reason}")
     for code, count in unused.counts.items():
         print(f"  not used: {count} {code}")
     if options.files:
