@@ -211,3 +211,9 @@ def test_pages_are_thin(path: Path) -> None:
     names = imports(path)
     assert rooms(names) <= EXPLORER_MAY
     assert len(path.read_text("utf-8").splitlines()) <= 120, "move drawing and arithmetic to explorer/"
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """Folders of tests are no packages: two files of one name cannot be collected together."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
