@@ -11,6 +11,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -82,7 +83,7 @@ def _opened(bundle: Path) -> Iterator[Path]:
         try:
             with zipfile.ZipFile(bundle) as archive:
                 _unpack(archive, Path(scratch))
-        except (zipfile.BadZipFile, OSError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
             raise InputError(f"{bundle} cannot be unpacked ({error}).", hint="Copy it again.") from error
         tops = [path for path in Path(scratch).iterdir() if (path / FACTS).is_file()]
         yield tops[0] if len(tops) == 1 else Path(scratch)
@@ -121,7 +122,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     if not (folder / FACTS).is_file():
         raise InputError(f"{folder} holds no {FACTS}.", hint="Give what `export --format bundle` wrote.")
     facts = read_json(folder / FACTS)
-    if not isinstance(facts, dict) or not isinstance(facts.get("files"), dict):
+    if not isinstance(facts, dict) or not _is_described(facts):
         raise InputError(f"{folder / FACTS} does not describe a bundle.", hint="Copy the bundle again.")
     if facts.get("format", 0) > FORMAT:
         raise InputError("The bundle was made by a newer version of Concord.", hint="Update Concord to check it.")
@@ -129,6 +130,16 @@ def _facts(folder: Path) -> dict[str, Any]:
     if missing:
         raise InputError(f"{folder / FACTS} lacks {', '.join(sorted(missing))}.", hint="Copy the bundle again.")
     return facts
+
+
+def _is_described(facts: dict[str, Any]) -> bool:
+    """Whether what is said of a bundle is of the kind that is compared; what is missing of it is named elsewhere."""
+    kinds = {"selection": str, "fingerprint": str, "order_sha256": str, "versions": dict, "clusterings": dict}
+    right = all(isinstance(facts.get(name, kind()), kind) for name, kind in kinds.items())
+    counted = all(isinstance(facts.get(name, 1), int) for name in ("format", "clips"))
+    final = not facts.get("final_sha256") or isinstance(facts.get("final_clips"), int)
+    files = facts.get("files")
+    return right and counted and final and isinstance(files, dict) and all(isinstance(f, dict) for f in files.values())
 
 
 def _check_files(folder: Path, facts: dict[str, Any], verdict: Verdict) -> None:
@@ -157,8 +168,12 @@ def _made_again(folder: Path, place: Path, progress: Progress) -> Workspace:
     def left_out(path: str, names: list[str]) -> list[str]:
         return [name for name in names if name in _REBUILT] if Path(path) == source else []
 
+    written = ("workspace.json", "manifest.json")
+    for name in written:
+        if not (source / name).is_file():
+            raise InputError(f"{folder} holds no {INSIDE}/{name}.", hint="Copy the bundle again.")
     shutil.copytree(source, place, ignore=left_out, copy_function=_link)
-    for name in ("workspace.json", "manifest.json"):  # they are written to
+    for name in written:
         (place / name).unlink()
         shutil.copyfile(source / name, place / name)
     workspace = Workspace.open(place)

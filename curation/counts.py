@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from curation.errors import InputError, WorkspaceError
 from curation.workspace import CLIPS_FINGERPRINT, Artefact, Workspace
@@ -26,7 +26,6 @@ SEEDS = 3
 SHARE = 0.2  # of the clips, in the subsets whose overlap is told
 EXPECTED_MIN = 1.0  # clips that a cell holds by chance, at least
 ADDED_MIN = 0.0005  # deviations of decoys
-_Z = 1.96
 # A table's own chance is seen twice by cross-fitting (fold f in g's tables, g in f's): where nothing is there, means
 # vary so much more than clips that were judged by fixed tables would.
 NULL_INFLATION = math.sqrt(2)
@@ -100,7 +99,7 @@ class Study:
     @property
     def tells(self) -> bool:
         """True where some count tells more than permuted sounds do: see `tells_something`."""
-        return tells_something(self.rows)
+        return tells_something(self.rows, self.sources)
 
     @property
     def proposed(self) -> int | None:
@@ -156,23 +155,30 @@ def proposed_count(rows: Sequence[CountRow]) -> int | None:
     return min(row.count for row in rows if row.gain >= enough)
 
 
-def tells_something(rows: Sequence[CountRow]) -> bool:
+def tells_something(rows: Sequence[CountRow], sources: int = 0) -> bool:
     """True where the best count's gain is above 0 and above that of permuted sounds, beyond what chance explains.
 
-    At 2.5 % for all counts together (Bonferroni), with the errors of a table that tells nothing.
+    At 2.5 % for all counts together (Bonferroni), with the errors of a table that tells nothing; `sources` as in
+    `interval`.
     """
     if not rows:
         return False
-    best, z = max(rows, key=lambda row: row.gain), float(norm.isf(0.025 / len(rows)))
+    best, z = max(rows, key=lambda row: row.gain), _reach(0.025 / len(rows), sources)
     if not (math.isfinite(best.error) and math.isfinite(best.permuted_error)):
         return False
     own, both = NULL_INFLATION * best.error, NULL_INFLATION * math.hypot(best.error, best.permuted_error)
     return best.gain > z * own and best.gain - best.permuted > z * both
 
 
-def interval(value: float, error: float) -> tuple[float, float]:
-    """95 % interval."""
-    return value - _Z * error, value + _Z * error
+def interval(value: float, error: float, sources: int = 0) -> tuple[float, float]:
+    """95 % interval; Student's where the error is that of so many `sources`, the normal one for 0."""
+    reach = _reach(0.025, sources) * error
+    return value - reach, value + reach
+
+
+def _reach(tail: float, sources: int) -> float:
+    """Standard errors beyond which lies a share `tail`; an error of few sources is itself not well known."""
+    return float(t.isf(tail, sources - 1) if sources > 1 else norm.isf(tail))
 
 
 def check_counts(counts: Sequence[int] | str) -> tuple[int, ...]:

@@ -286,7 +286,7 @@ class _Study:
         value, means = np.mean(gained, axis=0), np.array([one.mean() for one in gained])
         of_seeds = means.std(ddof=1) / np.sqrt(len(means)) if len(means) > 1 else 0.0
         error = float(np.hypot(error_by_source(value, self._sample.source), of_seeds))
-        low, high = interval(float(value.mean()), error)
+        low, high = interval(float(value.mean()), error, self._sample.n_sources)
         return Added(count, float(value.mean()), low, high, len(self._own))
 
 

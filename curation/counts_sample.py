@@ -59,7 +59,9 @@ def take_sample(workspace: Workspace, usable: np.ndarray, size: int, seed: int) 
     source = np.unique(np.asarray(names.indices)[rows], return_inverse=True)[1]
     if not source.any():
         source = np.arange(len(rows))
-    return Sample(rows, source, folds_of(source, FOLDS, seed))
+    # A decoy is of another source of its fold: two sources a fold, at least
+    n_folds = max(2, min(FOLDS, (int(source.max()) + 1) // 2))
+    return Sample(rows, source, folds_of(source, n_folds, seed))
 
 
 def _keys(workspace: Workspace, rows: np.ndarray) -> np.ndarray:

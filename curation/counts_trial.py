@@ -114,7 +114,7 @@ def _trial(
         error=judge.error(whole.excess),
         permuted=judge.control(codes, sizes).mean,
         present=None if there is None else there.mean,
-        difference=None if there is None else (value, *interval(value, judge.error(changed))),
+        difference=None if there is None else (value, *interval(value, judge.error(changed), sample.n_sources)),
         counts=dict(counts),
         seconds=time.monotonic() - started,
         notices=tuple(sorted({n for one in found for n in one.report["notices"] if "a sample of" not in n})[:5]),

@@ -20,7 +20,7 @@ from curation import columns
 from curation.atomic import write_array, write_json
 from curation.errors import ConcordError, InputError
 from curation.evaluation.held_out import HeldOut, held_out, redone_choices, used_assignments
-from curation.kernels.auditing import wilson
+from curation.kernels.auditing import few_wider, wilson
 from curation.kernels.diversity import covered_share, effective_number, gini, has_copy, largest_share
 from curation.locks import writer_lock
 from curation.selection import select
@@ -322,19 +322,24 @@ class _Work:
             again["subset"].append(self._measures(subset, weight))
             for name, found in controls.items():
                 again[name].append(_mean([self._measures(one, weight) for one in found]))
+        if len(whole.sources) < 2:
+            self.notices.append("All candidates are of one source: nothing can be resampled, so there are no intervals")
         sizes = {"subset": len(subset.sources), **{name: min((len(one.sources) for one in found), default=0)
                                                    for name, found in controls.items()}}  # fmt: skip
+        reach = 1.96 * few_wider(len(subset.sources))
         rows = []
         for key, (title, unit, says) in _described(at["subset"], self.info).items():
             resampled = {name: np.array([one.get(key, np.nan) for one in found]) for name, found in again.items()}
             theirs = {name: [one.get(key, np.nan) for one in found] for name, found in drawn.items()}
-            alone = {"subset": _value(at["subset"][key], resampled["subset"], [], unit)}
-            alone |= {name: _value(_average(theirs[name]), resampled[name], theirs[name], unit) for name in controls}
-            above = {name: _difference(alone["subset"], alone[name], resampled["subset"], resampled[name], theirs[name])
-                     for name in controls}  # fmt: skip
+            alone = {"subset": _value(at["subset"][key], resampled["subset"], [], unit, reach)}
+            alone |= {name: _value(_average(own), resampled[name], own, unit, reach) for name, own in theirs.items()}
+            above = {name: _difference(alone["subset"], alone[name], resampled["subset"], resampled[name], own, reach)
+                     for name, own in theirs.items()}  # fmt: skip
             if key in subset.flags:
                 alone = {name: _of_flags(value, sizes[name]) for name, value in alone.items()}
                 above = {name: _beside_none(value, alone["subset"], alone[name]) for name, value in above.items()}
+            if len(whole.sources) < 2:
+                alone, above = ({name: Value(value.value) for name, value in one.items()} for one in (alone, above))
             rows.append(
                 Row(key, title, unit, says, alone["subset"], Value(_known(at["whole"].get(key))), alone["random"],
                     alone["matched"], above["random"], above["matched"])
@@ -400,25 +405,30 @@ def _average(values: Sequence[float]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def _value(value: float, resampled: np.ndarray, drawn: Sequence[float], unit: str) -> Value:
-    """A normal interval of the resamples' deviation, and of the mean of the draws. Entropy and coverage fall in every
-    resample, so its percentiles would miss the value; its deviation does not.
+def _value(value: float, resampled: np.ndarray, drawn: Sequence[float], unit: str, reach: float) -> Value:
+    """`reach` deviations of the resamples, and of the mean of the draws, to both sides. Entropy and coverage fall in
+    every resample, so its percentiles would miss the value; its deviation does not.
     """
     if not np.isfinite(value):
         return Value(None)
-    half = 1.96 * (_variance(resampled) + _variance(drawn) / max(1, len(drawn))) ** 0.5
+    half = reach * (_variance(resampled) + _variance(drawn) / max(1, len(drawn))) ** 0.5
     high = value + half if unit == "number" else min(1.0, value + half)
     return Value(float(value), max(0.0, float(value - half)), float(high))
 
 
 def _difference(
-    mine: Value, theirs: Value, resampled: np.ndarray, resampled_theirs: np.ndarray, drawn: Sequence[float]
+    mine: Value,
+    theirs: Value,
+    resampled: np.ndarray,
+    resampled_theirs: np.ndarray,
+    drawn: Sequence[float],
+    reach: float,
 ) -> Value:
     """Mine minus theirs, resampled together."""
     if mine.value is None or theirs.value is None:
         return Value(None)
     gap = mine.value - theirs.value
-    half = 1.96 * (_variance(resampled - resampled_theirs) + _variance(drawn) / max(1, len(drawn))) ** 0.5
+    half = reach * (_variance(resampled - resampled_theirs) + _variance(drawn) / max(1, len(drawn))) ** 0.5
     return Value(gap, gap - half, gap + half)
 
 

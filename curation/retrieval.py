@@ -25,7 +25,7 @@ from curation.evaluation.attempt import BUDGETS as BUDGETS
 from curation.evaluation.attempt import MATCHED, RANDOM, VARIANTS, Settings, evaluate
 from curation.evaluation.attempt import method_names as method_names
 from curation.evaluation.trial import PairTask, Task, Trial
-from curation.kernels.auditing import wilson
+from curation.kernels.auditing import few_wider, wilson
 from curation.kernels.retrieval import by_source, resampled_precision
 from curation.locks import writer_lock
 from curation.methods.registry import METHODS
@@ -158,7 +158,7 @@ class _Work:
         if progress is not None:
             progress.start("retrieval", len(methods) * len(self._settings.seeds), "runs")
         for seed in self._settings.seeds:
-            missing = [method for method in methods if not self._path(method, seed).is_file()]
+            missing = [method for method in methods if not self._is_there(method, seed)]
             if progress is not None:
                 progress.advance(len(methods) - len(missing), finished_before=True)
             if not missing:
@@ -194,7 +194,20 @@ class _Work:
         write_array(self._folder / _picks_file(method, seed), found.order.astype(np.int32))
         counts = by_source(found.order, trial.right, trial.known, trial.source, int(trial.source.max()) + 1)
         write_array(self._path(method, seed).with_suffix(".sources.npy"), counts)
-        write_json(self._path(method, seed), {"points": found.points, "curve": found.curve, "method": method})
+        write_json(self._path(method, seed), {
+            "points": found.points, "curve": found.curve, "method": method,
+            "like": self._resembled_name() if method == MATCHED else None,
+        })  # fmt: skip
+
+    def _is_there(self, method: str, seed: int) -> bool:
+        """Made before; matched-random only where it resembled the method that it resembles now."""
+        path = self._path(method, seed)
+        if method != MATCHED or not path.is_file():
+            return path.is_file()
+        if json.loads(path.read_text("utf-8")).get("like") == self._resembled_name():
+            return True
+        path.unlink()  # else it would be told of if it cannot be made again
+        return False
 
     def _resembled(self, seed: int) -> np.ndarray | None:
         """The choice that matched-random resembles: concord's, else that of the first method that chose."""
@@ -273,16 +286,24 @@ def summarize(runs: Sequence[Mapping[str, Any]], sources: Mapping[str, np.ndarra
             main.setdefault(point["method"], []).append(point)
     values = {method: np.array([point["precision"] for point in points]) for method, points in main.items()}
     drawn = {} if over_seeds else {m: resampled_precision(counts, DRAWS, 0) for m, counts in sources.items()}
+    n_sources = (
+        0 if over_seeds else int(np.any([counts[:, 1].any(axis=0) for counts in sources.values()], axis=0).sum())
+    )
+    own = {
+        method: _student(found) if over_seeds else _middle(drawn[method], n_sources) for method, found in values.items()
+    }
+    flat = {method for method, (low, high) in own.items() if high - low < 1e-6}
+    for method in flat:  # all right, or none, or one source: as far as so many sources (pairs, over seeds) can tell
+        told = min(p["known"] for p in main[method]) if over_seeds else int(sources[method][:, 1].any(axis=0).sum())
+        own[method] = wilson(float(np.nanmean(values[method])), told)
     rows = []
     for method, points in main.items():
         gap = values[method] - values[RANDOM]
-        if over_seeds:
-            (low, high), (above_low, above_high) = _student(values[method]), _student(gap)
-        else:
-            low, high = np.nanquantile(drawn[method], [0.025, 0.975])
-            above_low, above_high = np.nanquantile(drawn[method] - drawn[RANDOM], [0.025, 0.975])
-        if low == high:  # all right, or none, in every resample: as far as so many clips can tell
-            low, high = wilson(float(values[method].mean()), min(point["known"] for point in points))
+        low, high = own[method]
+        above_low, above_high = _student(gap) if over_seeds else _middle(drawn[method] - drawn[RANDOM], n_sources)
+        if method != RANDOM and (above_high - above_low < 1e-6 or method in flat):
+            above_low, above_high = _apart(float(np.nanmean(values[method])), own[method],
+                                           float(np.nanmean(values[RANDOM])), own[RANDOM])  # fmt: skip
         objective = [point["objective"] for point in points if point["objective"] is not None]
         rows.append({
             "method": method, "precision": float(np.nanmean(values[method])),
@@ -294,6 +315,24 @@ def summarize(runs: Sequence[Mapping[str, Any]], sources: Mapping[str, np.ndarra
             "took_s": float(np.median([point["took_s"] for point in points])), "seeds": len(points),
         })  # fmt: skip
     return sorted(rows, key=lambda row: (row["method"] == RANDOM, -row["precision"]))
+
+
+def _middle(drawn: np.ndarray, n_sources: int) -> tuple[float, float]:
+    """The middle 95 % of resamples of `n_sources`, wider where these are few (see `kernels.auditing.few_wider`)."""
+    low, middle, high = np.nanquantile(drawn, [0.025, 0.5, 0.975])
+    wider = few_wider(n_sources)
+    return float(middle - wider * (middle - low)), float(middle + wider * (high - middle))
+
+
+def _apart(
+    mine: float, interval: tuple[float, float], theirs: float, other: tuple[float, float]
+) -> tuple[float, float]:
+    """95 % interval of the difference of two shares from their own ones (Zou and Donner 2008), where resamples do not
+    differ: as if the two had nothing in common.
+    """
+    low = math.hypot(mine - interval[0], other[1] - theirs)
+    high = math.hypot(interval[1] - mine, theirs - other[0])
+    return mine - theirs - low, mine - theirs + high
 
 
 def _student(values: np.ndarray) -> tuple[float, float]:

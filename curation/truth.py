@@ -6,7 +6,7 @@ Truth is only ever an answer: no stage reads it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -56,8 +56,9 @@ class Judgement:
     n_candidates: int
 
 
-def wilson_interval(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval of a share of which `k` of `n` draws were true (Wilson 1927, without continuity correction).
+def wilson_interval(k: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of a share of which `k` of `n` draws were true (Wilson 1927, without continuity correction); both may
+    be effective numbers.
 
     Returns (low, high) in 0 .. 1; (0, 1) when n is 0. Raises `InputError` unless 0 <= k <= n and 0 < confidence < 1.
     """
@@ -92,6 +93,26 @@ def precision(truth: Any, chosen: Any = None, *, confidence: float = 0.95) -> Pr
     return Precision(n, k, k / n if n else math.nan, low, high, confidence)
 
 
+def by_source(found: Precision, truth: Any, source: np.ndarray) -> Precision:
+    """`found`, of the clips of `truth` (n,), with a Wilson interval that holds for other sources; `source` int (n,).
+
+    At the number of clips that, each of its own source, would vary as much as these (the design effect, Kish 1965); at
+    the number of sources where all clips are true, or none. Never narrower than clip by clip.
+    """
+    known, true = _known_true(truth)
+    codes = np.unique(np.asarray(source)[known], return_inverse=True)[1]
+    n_sources = int(codes.max(initial=-1)) + 1
+    if n_sources == found.known:
+        return found
+    effective = float(n_sources)
+    if 0 < found.value < 1 and n_sources > 1:
+        left = np.bincount(codes, true[known] - found.value)  # residuals, summed by source
+        variance = float((left**2).sum()) * n_sources / (n_sources - 1) / found.known**2  # linearised, robust
+        effective = min(float(found.known), found.value * (1 - found.value) / max(variance, 1e-12))
+    low, high = wilson_interval(found.value * effective, effective)
+    return replace(found, low=low, high=high)
+
+
 def random_range(known: int, true: int, drawn: int, confidence: float = 0.95) -> tuple[float, float]:
     """Precision of the central `confidence` of random choices of `drawn` clips out of `known`, `true` of them true.
 
@@ -120,6 +141,7 @@ def truth_of(workspace: Workspace, column: str = TRUTH_COLUMN) -> pa.BooleanArra
 def judge(workspace: Workspace, selection: str | None = None, column: str = TRUTH_COLUMN) -> Judgement:
     """Precision of a selection (the newest by default) beside random's, among the clips it could choose from.
 
+    Intervals are Wilson's at the effective number of clips, as clips of one source go together (see `by_source`).
     Candidates are the clips with a value in all clusterings that the selection used. Raises `InputError` when there is
     no such selection or column.
     """
@@ -132,7 +154,12 @@ def judge(workspace: Workspace, selection: str | None = None, column: str = TRUT
     picked = pq.read_table(workspace.artefact_path(key) / "picks.parquet", columns=["clip_id"], partitioning=None)
     chosen = values.take(pc.index_in(picked["clip_id"].combine_chunks(), ids))
     candidates = _candidates(workspace, list(workspace.require(key, "select").info.get("clusterings", {})))
-    of_chosen, base = precision(chosen), precision(truth_of(workspace, column), candidates)
+    clips, truth = workspace.table("clips", ["clip_id", "source"]), truth_of(workspace, column)
+    codes = clips["source"].combine_chunks().fill_null("").dictionary_encode().indices
+    rows = pc.index_in(picked["clip_id"].combine_chunks(), clips["clip_id"].combine_chunks())
+    source, of_picks = np.asarray(codes), np.asarray(codes.take(rows).fill_null(-1))
+    of_chosen = by_source(precision(chosen), chosen, of_picks)
+    base = by_source(precision(truth, candidates), truth.filter(pa.array(candidates)), source[candidates])
     drawn = min(of_chosen.known, base.known)
     low, high = random_range(base.known, base.true, drawn)
     return Judgement(name, column, of_chosen, base, low, high, picked.num_rows, int(candidates.sum()))

@@ -50,7 +50,7 @@ def cookie_value() -> str:
 @lru_cache(maxsize=1)
 def token() -> str:
     """The token of this server; one that is made is printed once. Raises `SystemExit` for one that can be guessed."""
-    given = os.environ.get("CONCORD_TOKEN", "")
+    given = os.environ.get("CONCORD_TOKEN", "").strip()  # as what is typed is
     if given:
         if len(given) < TOKEN_LENGTH_MIN:
             sys.exit(f"CONCORD_TOKEN has fewer than {TOKEN_LENGTH_MIN} characters: take a longer one.")

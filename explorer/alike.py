@@ -57,7 +57,7 @@ def asked(ws: Workspace, like: str, by: str) -> Asked | None:
     if row is None:
         return None
     path = str(data.clip_frame(ws, np.array([row]))["path"].iloc[0])
-    return Asked(by, f"nearest in {SENSES[by]} to {Path(path).stem}", (by, made, like), row=row)
+    return Asked(by, f"nearest in {SENSES[by]} to {Path(path).stem or like}", (by, made, like), row=row)
 
 
 def nearest(ws: Workspace, what: Asked) -> tuple[np.ndarray, np.ndarray]:
@@ -133,7 +133,9 @@ def _nearest(path: str, what: Asked, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _vector_file(ws: Workspace, modality: str, token: str) -> Path:
-    made = blake2b(f"{modality} {ws.path}".encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    # With the neighbours' fingerprint: a vector is compared only with those that were made as it was
+    told = f"{modality} {ws.fingerprint(neighbours.key_of(modality)) or ''} {ws.path}"
+    made = blake2b(told.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
     return cache_folder("alike") / f"{made}-{token}.npy"
 
 

@@ -91,7 +91,8 @@ def _columns_of(path: str, prints: tuple[str, ...]) -> dict[str, Column]:
             continue
         for field in pq.read_schema(ws.artefact_path(table)):
             kind = _kind(field.type)
-            wanted = field.name in _CLIP_COLUMNS if table == "clips" else not field.name.endswith(("row", "_id"))
+            key = field.name == "row" or field.name.endswith(("_row", "_id"))
+            wanted = field.name in _CLIP_COLUMNS if table == "clips" else not key
             if kind is not None and wanted and field.name not in found:
                 about = told.get(field.name, {}) if table == "health" else {}
                 found[field.name] = Column(
@@ -118,8 +119,9 @@ def _kind(kind: pa.DataType) -> Kind | None:
 def _values(ws: Workspace, column: Column) -> pa.ChunkedArray:
     """The values of a column, one a clip."""
     name = column.name
-    if name == "duration_s":
-        return pa.chunked_array([pa.array(data.hours(ws) * np.float32(3600))])
+    if column.table == "clips" and name == "duration_s":
+        times = ws.table("clips", ["start_s", "end_s"])
+        return pc.subtract(times["end_s"], times["start_s"])
     if column.table in ("clips", "health"):
         return ws.table(column.table, [name])[name]
     if column.table == "joined":
@@ -202,7 +204,8 @@ def _source(ws: Workspace, condition: str) -> tuple[dict[str, pa.Table], str]:
     text = condition.lower()
     known = columns_of(ws)
     named = [column for column in known.values() if column.name.lower() in text]
-    source = "SELECT *, end_s - start_s AS duration_s FROM clips"
+    length = ", end_s - start_s AS duration_s" if known["duration_s"].table == "clips" else ""
+    source = f"SELECT *{length} FROM clips"
     if any(column.table == "health" for column in named):
         source += " LEFT JOIN (SELECT * EXCLUDE (clip_id) FROM health) USING (row)"
     listed = [_quoted(column.name) for column in named if column.table == "listed"]

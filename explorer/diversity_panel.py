@@ -39,7 +39,8 @@ def show(ws: Workspace, run: str) -> None:
             "Clusters are counted in the run's own clusterings: its breadth is flattered.", icon=":material/warning:"
         )
     said = views.stands_out(found)
-    st.markdown("**Beyond chance**" + ("" if said else ": nothing differs from random"))
+    st.markdown("**Beyond chance**" + ("" if said else ": nothing that can be told from random"),
+                help="Differences from random, at 5 % for all measures together.")  # fmt: skip
     if said:
         st.markdown("\n".join(f"- {words.literal(text, 200)}" for text in said))
     left, right = split([1, 1])

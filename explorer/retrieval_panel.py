@@ -93,8 +93,8 @@ def _runs(ws: Workspace, place: Any) -> None:
     _clickable("runs", evaluate_charts.precision_dots(
         dots, shown=run, random=100 * random.base.value, dark=figures.is_dark()
     ), names)  # fmt: skip
-    st.caption("Wilson's 95 % intervals of each run's clips; random: where 95 % of random choices lie, as large as "
-               f"{words.literal(run)}. Click a dot to see its clips.")  # fmt: skip
+    st.caption("Wilson's 95 % intervals, clips of one source together; random: where 95 % of random choices lie, as "
+               f"large as {words.literal(run)}. Click a dot to see its clips.")  # fmt: skip
     st.subheader("The clips behind the number", anchor=False)
     group = choose("Clips", views.GROUPS, "group", "wrong", form="segments", forget=("clip",), hide_label=True)
     n, rows = _run_rows(str(ws.path), run, ws.fingerprint(f"selections/{run}") or "", answers, group)

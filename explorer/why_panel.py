@@ -127,7 +127,10 @@ def _cells(ws: Workspace, row: int) -> None:
         return
     mean = float(np.mean([cell.pmi for cell in found]))
     pairs = words.count(len(found), "pairs")
-    st.caption(f"Its cell in {pairs} of clusterings · mean PMI {words.signed(mean)} nats (0 = as by chance)")
+    st.caption(
+        f"Its cell in {pairs} of clusterings · mean PMI {words.signed(mean)} nats (0 = as often as by chance; the clip "
+        "itself is counted, so cells of few clips lie above 0 by chance alone)"
+    )
     shown = found if len(found) <= CELLS_SHOWN else [*found[: CELLS_SHOWN // 2], *found[-CELLS_SHOWN // 2 :]]
     frame = pd.DataFrame(
         {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from curation.config import Config
@@ -27,7 +27,8 @@ class RayEngine:
     """Does parts on a cluster; use as a context manager, which connects and disconnects.
 
     address: "auto" for the cluster that this machine is part of, "local" for one of this machine's cores, or an
-    address as Ray spells it. actors: how many parts at once; 0: one for each CPU of the cluster.
+    address as Ray spells it. actors: how many parts at once, at most one for each CPU of the cluster (for each
+    GPU, where features are measured on them); 0: as many as that.
     """
 
     def __init__(self, address: str = "auto", actors: int = 0) -> None:
@@ -68,9 +69,10 @@ class RayEngine:
                 waiting.append(part)
         if not waiting:
             return
-        set_aside = _Schedule(self._ray, self._actor_maker(stage, context), self._n_actors(waiting), context).run(
-            waiting
-        )
+        resources = self._ray.cluster_resources()
+        gpu = stage.name == "features" and resources.get("GPU", 0) >= 1
+        n_actors = actor_count(resources, self._actors, len(waiting), gpu)
+        set_aside = _Schedule(self._ray, self._actor_maker(stage, context, gpu), n_actors, context).run(waiting)
         if set_aside:
             shown = ", ".join(str(part.index) for part in set_aside[:10])
             raise ConcordError(
@@ -79,16 +81,19 @@ class RayEngine:
                 code="parts_failed",
             )
 
-    def _n_actors(self, waiting: list[Part]) -> int:
-        cpus = int(self._ray.cluster_resources().get("CPU", 1))
-        return max(1, min(self._actors or cpus, len(waiting)))
-
-    def _actor_maker(self, stage: Stage, context: StageContext) -> Callable[[], Any]:
-        gpus = self._ray.cluster_resources().get("GPU", 0)
-        wants_gpu = stage.name == "features" and gpus > 0
-        actor = self._ray.remote(num_cpus=1, num_gpus=1 if wants_gpu else 0, max_restarts=0)(PartRunner)
+    def _actor_maker(self, stage: Stage, context: StageContext, gpu: bool) -> Callable[[], Any]:
+        actor = self._ray.remote(num_cpus=1, num_gpus=1 if gpu else 0, max_restarts=0)(PartRunner)
         path, settings = str(context.workspace.path), context.workspace.settings
         return lambda: actor.remote(path, stage.name, settings)
+
+
+def actor_count(resources: Mapping[str, float], wanted: int, parts: int, gpu: bool) -> int:
+    """Actors to start, each with a CPU (and a GPU): at most `wanted` (0: as many as can be), and one a part.
+
+    Never more than the cluster has room for: one more would wait for its place for ever, with the part it was given.
+    """
+    room = int(min(resources.get("CPU", 1), resources.get("GPU", 0) if gpu else float("inf")))
+    return max(1, min(wanted or room, room, parts))
 
 
 class PartRunner:

@@ -274,6 +274,11 @@ class PairTask:
                 f"few for {self._protocol}-level mismatch.",
                 hint="More files a class, or another share.",
             )
+        if self._protocol != "independent" and pairs.same_class.all():
+            raise InputError(
+                f"All {int((~pairs.matched).sum())} mismatched pairs keep a sound of their class: none is mismatched.",
+                hint="A smaller share, more classes, or sample-level mismatch.",
+            )
         return pairs
 
     def _where(self, pairs: Pairs, side: int, seed: int) -> list[np.ndarray]:

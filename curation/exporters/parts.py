@@ -83,10 +83,11 @@ def write_parts(task: Task, maker: PartMaker, max_clips: int, max_bytes: int) ->
     """
     state = task.place / STATE
     state.mkdir(parents=True, exist_ok=True)
-    finished = _finished(state)
-    start = sum(len(part) for part in finished)
+    number = start = 0
+    for finished in _finished(state):
+        number, start = number + 1, start + len(finished)
     task.advance(start, finished_before=True)
-    number, records = len(finished), list[dict[str, Any]]()
+    records = list[dict[str, Any]]()
     part: Part | None = None
     n_bytes = n_clips = 0
     for clip in cut_clips(task, start):
@@ -206,12 +207,12 @@ def _record(clip: CutClip, place: str) -> dict[str, Any]:
     }
 
 
-def _finished(state: Path) -> list[list[dict[str, Any]]]:
-    """Records of the finished parts, up to the first that is missing."""
-    found: list[list[dict[str, Any]]] = []
-    while (path := state / f"part-{len(found):06d}.json").is_file():
-        found.append(read_json(path))
-    return found
+def _finished(state: Path) -> Iterator[list[dict[str, Any]]]:
+    """Records of the finished parts, one part at a time, up to the first that is missing."""
+    number = 0
+    while (path := state / f"part-{number:06d}.json").is_file():
+        yield read_json(path)
+        number += 1
 
 
 def _finish(task: Task, state: Path) -> dict[str, Any]:

@@ -136,7 +136,8 @@ def read_rows(workspace: Workspace, path: Path) -> np.ndarray:
     rows = np.flatnonzero(np.unpackbits(held)) if held.dtype == np.uint8 else held.astype(np.int64)
     n_clips = workspace.n_rows("clips")
     if len(rows) and (rows.min() < 0 or rows.max() >= n_clips):
-        raise InputError(f"{path} names row {rows.max():,}, there are {n_clips:,} clips.", hint="Make the list again.")
+        wrong = rows.min() if rows.min() < 0 else rows.max()
+        raise InputError(f"{path} names row {wrong:,}, there are {n_clips:,} clips.", hint="Make the list again.")
     if len(np.unique(rows)) != len(rows):
         raise InputError(f"{path} names a row twice.", hint="Name each row once.")
     return rows

@@ -148,6 +148,17 @@ def wilson(share: float, n: float) -> tuple[float, float]:
     return low, 1.0 if share >= 1 else min(1.0, (centre + half) / scale)
 
 
+def few_wider(n_sources: int) -> float:
+    """How much wider than its resamples a 95 % interval from `n_sources` is: Student's t and n - 1 for n (Hesterberg
+    2015, expanded percentiles). 1 for many, and for fewer than two, of which resamples say nothing.
+    """
+    if n_sources < 2:
+        return 1.0
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, n_sources - 1)) / Z95 * math.sqrt(n_sources / (n_sources - 1))
+
+
 def weighted_share(right: np.ndarray, weights: np.ndarray) -> Share:
     """Share of `right` (m,), 0 to 1 each, by `weights` (m,): Wilson's interval at Kish's effective number."""
     total = float(weights.sum())

@@ -85,15 +85,21 @@ def _opened(path: Path) -> Any:
 
 
 def _copied(media: MediaFile, start_s: float, end_s: float, out: Path, tolerance_s: float) -> dict[str, Any]:
-    streams = _copyable(media)
-    lead = media.video if media.video is not None else media.audio
-    first_s = _keyframe_before(media, lead, start_s)
-    # Half a tick of grace: times of frames are not those of the clip to the last bit.
-    if start_s - first_s > tolerance_s + 0.5 * tick_s(lead) or first_s > start_s + tolerance_s:
+    _check_copyable(media)
+    # Half a tick of grace: times of frames are not those of the clip to the last bit. Asked for here: the search may
+    # open the file anew, and a stream of the closed one must not be touched.
+    grace_s = 0.5 * tick_s(media.video if media.video is not None else media.audio)
+    first_s = _keyframe_before(media, start_s)
+    if start_s - first_s > tolerance_s + grace_s or first_s > start_s + tolerance_s:
         raise _NotCopied(f"its keyframe is {abs(start_s - first_s):.2f} s away")
     with replacing(out) as temporary:
-        with _opened(temporary) as target:
-            done = _copy_packets(media, streams, lead, target, first_s, end_s)
+        try:
+            with _opened(temporary) as target:
+                done = _copy_packets(media, target, first_s, end_s)
+        except av.error.FFmpegError as error:
+            if isinstance(error, OSError):  # of our disk
+                raise
+            raise _NotCopied(f"its packets cannot be written one after another ({error.strerror})") from error
         if not _decodes(temporary, want_video=media.video is not None):
             raise _NotCopied("what was copied does not decode")
         size_bytes = temporary.stat().st_size
@@ -102,7 +108,7 @@ def _copied(media: MediaFile, start_s: float, end_s: float, out: Path, tolerance
     return done | {"cut": "copy", "why": "", "width": size[0], "height": size[1], "size_bytes": size_bytes}
 
 
-def _copyable(media: MediaFile) -> list[Any]:
+def _check_copyable(media: MediaFile) -> None:
     streams = [stream for stream in (media.video, media.audio) if stream is not None]
     for stream in streams:
         known = COPIED_VIDEO if stream.type == "video" else COPIED_SOUND
@@ -110,12 +116,11 @@ def _copyable(media: MediaFile) -> list[Any]:
         codec = getattr(stream.codec_context.codec, "canonical_name", name) if name else ""
         if codec not in known:
             raise _NotCopied(f"an MP4 is not made of {codec or 'unknown'} {stream.type}")
-    return streams
 
 
-def _keyframe_before(media: MediaFile, lead: Any, start_s: float) -> float:
-    """Time of the last keyframe of `lead` at or before `start_s` (of the first one behind it where there is none)."""
-    tick = tick_s(lead)
+def _keyframe_before(media: MediaFile, start_s: float) -> float:
+    """Time of the last keyframe at or before `start_s` (of the first one behind it where there is none)."""
+    tick = tick_s(media.video if media.video is not None else media.audio)
     for back_s in (0.0, LOOK_BACK_S, None):
         if not seek(media, None if back_s is None else max(0.0, start_s - back_s)):
             continue
@@ -135,9 +140,7 @@ def _keyframe_before(media: MediaFile, lead: Any, start_s: float) -> float:
     raise _NotCopied("no keyframe was found")
 
 
-def _copy_packets(
-    media: MediaFile, streams: list[Any], lead: Any, target: Any, first_s: float, end_s: float
-) -> dict[str, Any]:
+def _copy_packets(media: MediaFile, target: Any, first_s: float, end_s: float) -> dict[str, Any]:
     """Packets of the leading stream from `first_s` on, of the others those heard while it lasts."""
     if not seek(media, first_s + 1e-3):
         seek(media, None)

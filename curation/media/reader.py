@@ -64,7 +64,7 @@ def read_span(media: MediaFile, start_s: float, end_s: float, sound: SoundFormat
     source = _positioned(media, start_s)
     clock = _VideoClock(media)
     track = SoundTrack(media, sound) if media.audio is not None and sound is not None else None
-    streams = [s for s in (media.video, media.audio) if s is not None]
+    streams = _streams(media)
     decoders = {s.index: TolerantDecoder(media, s) for s in streams}
     ticks = {s.index: tick_s(s) for s in streams}
     is_video = _index(media.video)
@@ -108,19 +108,22 @@ def _index(stream: Any) -> int:
 
 def _positioned(media: MediaFile, start_s: float) -> Iterator[Any]:
     """Packets from a point at or before `start_s`."""
-    streams = [s for s in (media.video, media.audio) if s is not None]
-    if not streams:
+    if media.video is None and media.audio is None:
         return iter(())
-    if start_s < 2.0:
-        seek(media, None)
-        return packets(media, streams)
-    if seek(media, start_s - PREROLL_S):
+    if start_s >= 2.0 and seek(media, start_s - PREROLL_S):
+        streams = _streams(media)
         source = packets(media, streams)
         held, first_s = _peek(media, source, streams[0])
         if first_s is not None and first_s <= start_s + LATE_S:
             return chain(held, source)
     seek(media, None)
-    return packets(media, streams)
+    return packets(media, _streams(media))
+
+
+def _streams(media: MediaFile) -> list[Any]:
+    """The streams of the file as it is open now: going to its start may open it anew, and what belongs to the closed
+    one is freed memory."""
+    return [stream for stream in (media.video, media.audio) if stream is not None]
 
 
 def _peek(media: MediaFile, source: Iterator[Any], stream: Any) -> tuple[list[Any], float | None]:

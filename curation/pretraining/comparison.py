@@ -84,7 +84,11 @@ def sets_of(pool: Pool, choice: Choice, seed: int, sampling: Mapping[str, Any] |
     chosen = dict(zip(SETS, (curated, chosen_by("random", size), like_it, np.arange(len(pool.rows))), strict=True))
     held_out = pool.layers(held_out=True)
     judged = _clustered(pool, held_out, choice, seed + 7 * SEEDS_APART, 1)[0] if held_out else None
-    return [_pairs(pool, name, np.sort(chosen[name]), held_out, judged, sampling or {}) for name in SETS]
+    sets = [_pairs(pool, name, np.sort(chosen[name]), held_out, judged, sampling or {}) for name in SETS]
+    for pairs in sets:  # MI is biased by the number of clips: it stands beside that of equal sets only
+        if len(pairs.picture) != size:
+            pairs.facts.pop("held_out_mi", None)
+    return sets
 
 
 def _clustered(pool: Pool, layers: Sequence[str], choice: Choice, seed: int, runs: int) -> list[np.ndarray]:

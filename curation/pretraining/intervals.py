@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from curation.errors import InputError
+from curation.kernels.auditing import few_wider
 
 DRAWS = 2000
 CONFIDENCE = 0.95
@@ -43,7 +44,7 @@ def mean_interval(values: np.ndarray, source: np.ndarray, *, seed: int = 0) -> I
     """Mean over seeds and clips of `values` float (R, n), and its interval; `source` int (n,) of each clip.
 
     For a difference give the differences: the seeds of two sets are paired, and so are their clips. One seed has no
-    spread over seeds: the interval is infinite.
+    spread over seeds, and clips of one source none over sources: the interval is infinite.
     """
     values = np.asarray(values, np.float64)
     if values.ndim != 2 or values.shape[1] != len(source) or not values.size:
@@ -58,10 +59,15 @@ def mean_interval(values: np.ndarray, source: np.ndarray, *, seed: int = 0) -> I
     means = (drawn @ total) / np.maximum(drawn @ size, 1e-12)
     value, source_error = float(values.mean()), float(means.std(ddof=1))
     low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    if n_seeds == 1:
-        return Interval(value, -math.inf, math.inf, math.inf, source_error, 1, n_sources)
     from scipy.stats import t
 
+    if n_sources == 1:
+        source_error, low, high = math.inf, -math.inf, math.inf
+    else:  # resamples of few sources lie too close together
+        reach, source_error = few_wider(n_sources), source_error * math.sqrt(n_sources / (n_sources - 1))
+        low, high = value - reach * (value - low), value + reach * (high - value)
+    if n_seeds == 1:
+        return Interval(value, -math.inf, math.inf, math.inf, source_error, 1, n_sources)
     seed_error = float(values.mean(axis=1).std(ddof=1) / math.sqrt(n_seeds))
     reach = float(t.ppf((1 + CONFIDENCE) / 2, n_seeds - 1)) * seed_error
     return Interval(

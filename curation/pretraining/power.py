@@ -39,6 +39,8 @@ class Power:
         """A sentence."""
         if self.slope.seeds < 2:
             return "This evaluation cannot tell yet: one seed says nothing about the spread. Run two or more."
+        if self.slope.sources < 2:
+            return "This evaluation cannot tell: all test clips are of one source, which says nothing about others."
         found = f"{100 * self.slope.value:+.1f} points ({100 * self.slope.low:+.1f} to {100 * self.slope.high:+.1f})"
         seen = f"The smallest difference of two sets that it would see is about {100 * self.smallest:.1f} points"
         if not self.tells:

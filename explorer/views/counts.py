@@ -112,5 +112,6 @@ def trial_words(trial: Trial) -> str:
     said = "more" if low > 0 else "less" if high < 0 else "no difference that can be told"
     return (
         f"{text} · clusters there are {words.number(trial.present)}: {said} "
-        f"({words.signed(value)}, 95 % {words.signed(low)} to {words.signed(high)})."
+        f"({words.signed(value)}, 95 % {words.signed(low)} to {words.signed(high)} by sources; one run of k-means "
+        "each, others may differ)."
     )

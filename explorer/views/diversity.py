@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import pandas as pd
 
@@ -88,11 +89,17 @@ def compared(tables: Sequence[DiversityTable]) -> pd.DataFrame:
 
 
 def stands_out(found: DiversityTable) -> list[str]:
-    """Measures whose difference from random is beyond its interval, as sentences, largest first."""
+    """Measures whose difference from random is beyond chance, as sentences, largest first: at 5 % for all measures
+    together (Bonferroni), as one in twenty 95 % intervals lies beside 0 where nothing differs.
+    """
     said = []
+    measured = sum(row.above_random.low is not None for row in found.rows)
+    wider = NormalDist().inv_cdf(1 - 0.025 / max(1, measured)) / NormalDist().inv_cdf(0.975)
     for row in found.rows:
         gap = row.above_random
-        if gap.value is None or gap.low is None or gap.high is None or gap.low <= 0 <= gap.high:
+        if gap.value is None or gap.low is None or gap.high is None:
+            continue
+        if gap.value - wider * (gap.value - gap.low) <= 0 <= gap.value + wider * (gap.high - gap.value):
             continue
         spread = max(1e-9, gap.high - gap.low)
         more = "more" if gap.value > 0 else "less"

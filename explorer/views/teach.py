@@ -66,6 +66,9 @@ def verdict(result: Mapping[str, Any], probe: str) -> tuple[bool, str]:
     gaps = gap_marks(result, probe)
     if not gaps:
         return False, "Nothing is compared yet."
+    plan: Mapping[str, Any] = next((p for p in result.get("probes", []) if p["name"] == probe), {})
+    if plan.get("sources", 2) < 2:
+        return False, "All test clips are of one source, which says nothing about others."
     if any(gap.low is None for gap in gaps):
         return False, "One seed says nothing about the spread: run two or more."
     told = [f"{_way(gap)} ({_points(gap)})" for gap in gaps]

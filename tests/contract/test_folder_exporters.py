@@ -13,9 +13,10 @@ from typing import Any
 import av
 import pytest
 
+from curation.atomic import write_json
 from curation.errors import Cancelled, InputError, SettingError, WorkspaceError
 from curation.export import CutSettings, export, preview, unfinished
-from curation.exporters import registry
+from curation.exporters import parts, registry
 from curation.exporters.base import FolderExporter
 from curation.progress import Progress
 from curation.workspace import Workspace
@@ -204,3 +205,12 @@ def test_a_full_disk_is_said_before_it_begins(
 def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingError):
         CutSettings(**wrong)
+
+
+def test_records_of_finished_parts_are_read_one_part_at_a_time(tmp_path: Path) -> None:
+    for number in range(3):
+        write_json(tmp_path / f"part-{number:06d}.json", [{"clip_id": str(number)}])
+    found = parts._finished(tmp_path)
+    assert next(found) == [{"clip_id": "0"}]
+    (tmp_path / "part-000002.json").unlink()  # not looked at yet
+    assert list(found) == [[{"clip_id": "1"}]]

@@ -106,6 +106,17 @@ def test_a_stage_of_one_piece_is_not_shared_out(media: Path, tmp_path: Path) -> 
         run_shard(pipeline.stage_named("cluster"), context(workspace), Shard(1, 2))
 
 
+def test_no_actor_waits_for_a_place_that_the_cluster_does_not_have() -> None:
+    from curation.distributed.ray_engine import actor_count
+
+    two_gpus = {"CPU": 16.0, "GPU": 2.0, "memory": 1e9}
+    assert actor_count(two_gpus, wanted=0, parts=40, gpu=False) == 16
+    assert actor_count(two_gpus, wanted=0, parts=40, gpu=True) == 2, "each of them takes a whole GPU"
+    assert actor_count(two_gpus, wanted=64, parts=40, gpu=False) == 16, "a part given to one more would never be done"
+    assert actor_count(two_gpus, wanted=3, parts=40, gpu=False) == 3
+    assert actor_count({}, wanted=0, parts=0, gpu=False) == 1
+
+
 @pytest.mark.slow
 def test_a_cluster_whose_workers_are_killed_ends_in_the_same_bytes(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="the optional extra `ray` is not installed")

@@ -118,3 +118,9 @@ def test_the_pages_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     app.text_input[0].set_value(TOKEN)
     app.button[0].click().run()
     assert not app.error and not app.exception
+
+
+def test_blanks_around_a_token_that_was_set_are_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONCORD_TOKEN", f" {TOKEN}\n")  # as it comes out of a file
+    access.token.cache_clear()
+    assert access.ticket_for(TOKEN) is not None

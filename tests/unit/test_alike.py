@@ -36,3 +36,6 @@ def test_a_dropped_file_finds_its_clip_and_the_link_opens_again(tmp_path: Path, 
     with pytest.raises(MediaError):
         alike.keep_file(ws, "audio", "x.txt", b"no sound" * 50)
     assert len(list((concord_home / "cache" / "alike").iterdir())) == 1
+    ws.configure({"neighbours.dim": "2"})
+    pipeline.run(ws, Progress(), only=["neighbours"])
+    assert alike.asked(ws, like, "audio") is None, "the vector is none of the vectors that are compared now"

@@ -147,3 +147,34 @@ def test_what_is_no_bundle_is_said(tmp_path: Path) -> None:
                                           "order_sha256": "", "clips": 1, "versions": {}})  # fmt: skip
     with pytest.raises(InputError, match="outside the bundle"):
         verify_bundle(tmp_path)
+
+
+def test_a_zip_damaged_on_its_way_is_said(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("b/bundle.json", "some text that is packed " * 40)
+    packed = bytearray((tmp_path / "b.zip").read_bytes())
+    packed[30 + len("b/bundle.json")] ^= 0x07  # the first byte of the compressed text: another kind of block
+    (tmp_path / "b.zip").write_bytes(packed)
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        verify_bundle(tmp_path / "b.zip")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"files": {"a": 1}}, {"versions": []}, {"format": "1"}, {"final_sha256": "0"}, {"clusterings": []},
+     {"files": {"README.txt": {}}, "selection": 3}],
+)  # fmt: skip
+def test_facts_of_another_shape_are_no_bundle(tmp_path: Path, wrong: dict[str, object]) -> None:
+    facts = {"format": 1, "files": {}, "selection": "a", "fingerprint": "b", "order_sha256": "", "clips": 1,
+             "versions": {}}  # fmt: skip
+    write_json(tmp_path / "bundle.json", facts | wrong)
+    with pytest.raises(InputError, match="does not describe a bundle"):
+        verify_bundle(tmp_path)
+
+
+def test_a_bundle_without_its_workspace_is_said(tmp_path: Path) -> None:
+    facts = {"format": 1, "files": {}, "selection": "a", "fingerprint": "b", "order_sha256": "", "clips": 1,
+             "versions": {}}  # fmt: skip
+    write_json(tmp_path / "bundle.json", facts)
+    with pytest.raises(InputError, match=r"holds no workspace/workspace\.json"):
+        verify_bundle(tmp_path)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from curation.atomic import read_json, write_array, write_json
@@ -16,6 +17,7 @@ from curation.counts import (
     CountRow,
     Study,
     check_counts,
+    interval,
     key_of,
     proposed_count,
     read_study,
@@ -48,6 +50,24 @@ def test_the_smallest_within_one_standard_error_is_proposed() -> None:
     assert proposed_count([*rows[:2], row(32, 1.0, error=0.05), rows[3]]) == 32
     assert proposed_count([]) is None
     assert proposed_count([row(8, 1.0, error=NAN)]) == 8
+
+
+def test_errors_of_few_sources_reach_further() -> None:
+    assert interval(1.0, 0.1) == pytest.approx((0.804, 1.196), abs=1e-4)
+    assert interval(1.0, 0.1, 4)[0] == pytest.approx(1 - 0.3182, abs=1e-4), "Student's, three degrees of freedom"
+    rows = [row(8, 0.6), row(16, 0.5)]
+    assert tells_something(rows) and not tells_something(rows, 3)
+    assert study(*rows).tells and not study(*rows, sources=3).tells
+
+
+def test_a_decoy_has_another_source_in_its_fold(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "ws")
+    clips = workspace.table("clips").to_pandas()
+    clips["source"] = [f"film {row % 5}" for row in range(len(clips))]
+    workspace.commit_table("clips", pa.Table.from_pandas(clips, preserve_index=False), "s", {})
+    sample = take_sample(workspace, np.ones(len(clips), bool), 1000, 0)
+    assert sample.n_sources == 5 and len(np.unique(sample.fold)) == 2
+    assert all(len(np.unique(sample.source[sample.fold == f])) >= 2 for f in np.unique(sample.fold))
 
 
 def test_a_layer_that_tells_nothing_proposes_nothing() -> None:
@@ -179,7 +199,7 @@ def test_a_trial_stands_beside_the_clusters_there_are(tmp_path: Path) -> None:
     assert found.gain > found.permuted + 0.3
     assert read_trial(workspace) == found and found.counts["sound.logmel"] == "4"
     assert workspace.config.cluster.n_clusters == "auto"  # nothing was set
-    assert "clusters there are" in views.trial_words(found)
+    assert "clusters there are" in views.trial_words(found) and "one run of k-means each" in views.trial_words(found)
     assert len(views.trial_frame(found)) == 6
     info = read_json(workspace.artefact_path(TRIAL_KEY) / "artefact.json")["info"]
     assert set(info["inputs"]) >= {"features/sound", "clusterings/sound.logmel"}

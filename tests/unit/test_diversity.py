@@ -114,6 +114,14 @@ def test_content_matched_has_the_clusters_of_the_run(ws: Workspace) -> None:
     assert again.subset.value is not None and again.random.value == pytest.approx(16 / 80, abs=0.15)
 
 
+def test_one_source_has_no_intervals(ws: Workspace) -> None:
+    clips = ws.table("clips").to_pandas().assign(source="a film")
+    ws.commit_table("clips", pa.Table.from_pandas(clips, preserve_index=False), "s", {})
+    found = table(ws, settings=QUICK)
+    assert all(row.subset.low is row.above_random.low is row.random.high is None for row in found.rows)
+    assert row_of(found, "effective_audio").subset.value and any("one source" in text for text in found.notices)
+
+
 def test_a_table_is_kept_while_it_is_true(ws: Workspace) -> None:
     assert kept(ws, "main", QUICK) is None
     found = table(ws, "main", QUICK)

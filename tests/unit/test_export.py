@@ -18,7 +18,7 @@ import pytest
 import curation.export as module
 from curation.atomic import read_json, write_json
 from curation.errors import Cancelled, InputError, MissingArtefactError, SettingError, WorkspaceError
-from curation.export import default_selection, export, preview
+from curation.export import default_selection, export, preview, read_rows
 from curation.exporters.base import Exporter, RowStream
 from curation.progress import Progress
 from curation.records import CLIPS
@@ -256,6 +256,13 @@ def test_several_roots_and_names_that_are_not_utf8(tmp_path: Path) -> None:
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
     assert [row["file"] for row in found[:3]] == [f"{tmp_path}/r\\xf6ot/{row['path']}" for row in found[:3]]
     assert [row["file"] for row in found[3:]] == [f"{tmp_path}/one/{row['path']}" for row in found[3:]]
+
+
+@pytest.mark.parametrize(("rows", "named"), [([-1, 5], "row -1,"), ([5, 60, -1], "row -1,"), ([5, 60], "row 60,")])
+def test_a_row_that_is_not_there_is_named(workspace: Workspace, tmp_path: Path, rows: list[int], named: str) -> None:
+    np.save(tmp_path / "rows.npy", np.array(rows))
+    with pytest.raises(InputError, match=named):
+        read_rows(workspace, tmp_path / "rows.npy")
 
 
 def test_duplicate_ids_are_noticed(workspace: Workspace, tmp_path: Path) -> None:

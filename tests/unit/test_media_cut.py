@@ -145,3 +145,20 @@ def test_what_is_not_there_leaves_nothing(source: Path, tmp_path: Path) -> None:
         with pytest.raises(MediaError):
             cut_clip(path, *span, tmp_path / "out.mp4", mode="exact")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_that_begins_behind_the_sound_is_copied_within_the_tolerance(tmp_path: Path) -> None:
+    make_video(tmp_path / "late.ts", seconds=1.0, size=(64, 48))  # its first picture is shown at 0.02 s
+    for tolerance_s, cut in ((1.0, "copy"), (0.1, "copy"), (0.001, "exact")) * 2:
+        facts = cut_clip(tmp_path / "late.ts", 0.0, 0.8, tmp_path / "a.mp4", tolerance_s=tolerance_s)
+        assert facts["cut"] == cut, facts["why"]
+
+
+def test_times_that_jump_back_are_encoded_where_they_cannot_be_copied(tmp_path: Path) -> None:
+    once = make_video(tmp_path / "once.ts", seconds=1.0, size=(64, 48)).read_bytes()
+    (tmp_path / "twice.ts").write_bytes(once + once)  # a recording that was joined: its times start anew in the middle
+    facts = cut_clip(tmp_path / "twice.ts", 0.0, 2.0, tmp_path / "a.mp4", tolerance_s=1.0)
+    assert facts["cut"] == "exact" and "cannot be written" in facts["why"]
+    with pytest.raises(MediaError) as caught:
+        cut_clip(tmp_path / "twice.ts", 0.0, 2.0, tmp_path / "b.mp4", mode="copy")
+    assert caught.value.code == "uncopyable" and not (tmp_path / "b.mp4").exists()

@@ -10,7 +10,7 @@ import pytest
 
 from curation.errors import MediaError, SettingError
 from curation.media import decode, reader
-from curation.media.container import MAX_BAD_IN_A_ROW, TolerantDecoder
+from curation.media.container import MAX_BAD_IN_A_ROW, TolerantDecoder, open_media
 from curation.media.decode import DecodedClip, decode_clips
 from curation.media.pictures import fitted_size, jpeg_bytes
 from tests.mediamaker import make_video
@@ -82,6 +82,20 @@ def test_seek_that_lands_too_late_falls_back(counting: Path, monkeypatch: pytest
     monkeypatch.setattr(reader, "seek", late)
     (clip,) = clips_of(counting, [(30.0, 32.0)])
     np.testing.assert_array_equal(clip.frames, expected.frames)
+
+
+@pytest.mark.parametrize("start_s", [0.0, 20.0])
+def test_a_file_that_is_open_is_read_again_and_again(
+    counting: Path, monkeypatch: pytest.MonkeyPatch, start_s: float
+) -> None:
+    monkeypatch.setattr(reader, "LATE_S", -1e9)  # every seek lands too late: the file is opened anew behind it
+    with open_media(counting) as media:
+        spans = [
+            [event.time_s for event in reader.read_frames(media, start_s, start_s + 0.5) if event.time_s >= start_s]
+            for _ in range(6)
+        ]
+        assert len(spans[0]) >= 5 and all(span == spans[0] for span in spans)
+        assert media.errors == [], "streams of the file that was closed are not touched"
 
 
 def test_overlapping_segments_share_what_they_share(counting: Path) -> None:

@@ -90,15 +90,28 @@ def test_an_interval_covers_what_is_true_about_as_often_as_it_says() -> None:
     assert inside >= 0.91 * 150
 
 
+def test_an_interval_of_few_sources_covers_as_well() -> None:
+    rng = np.random.default_rng(1)
+    source = np.repeat(np.arange(5), 20)
+    inside = 0
+    for trial in range(150):
+        values = 0.1 + rng.normal(0, 0.2, 5)[source] + rng.normal(0, 0.1, (5, 100))
+        found = mean_interval(values, source, seed=trial)
+        inside += found.low <= 0.1 <= found.high
+    assert inside >= 0.91 * 150
+
+
 def test_an_interval_by_hand() -> None:
     values = np.array([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
     found = mean_interval(values, np.array([0, 0, 1, 1]))
     assert found.value == 0.375 and found.seeds == 2 and found.sources == 2
     assert found.seed_error == pytest.approx(0.125)
-    assert found.source_error == pytest.approx(0.375 / math.sqrt(2), rel=0.05), "sources of 0.75 and 0, two drawn"
+    assert found.source_error == pytest.approx(0.375, rel=0.05), "sources of 0.75 and 0: their deviation / sqrt(2)"
     assert found.low < 0.375 < found.high and found.of_share().low == 0.0
     alone = mean_interval(values[:1], np.arange(4))
     assert alone.low == -math.inf and smallest_visible(0.01, 1) == math.inf
+    one_source = mean_interval(values, np.zeros(4, int))
+    assert (one_source.low, one_source.high) == (-math.inf, math.inf), "nothing is known of other sources"
     with pytest.raises(InputError, match="do not fit 3 test clips"):
         mean_interval(values, np.arange(3))
 
@@ -124,6 +137,8 @@ def test_the_verdict_tells_where_accuracy_rises_and_not_where_it_does_not() -> N
     assert not falls.tells
     one = judge("pictures", SHARES, made_hits(0.3, seeds=1), source)
     assert not one.tells and "one seed" in one.verdict
+    film = judge("pictures", SHARES, made_hits(0.3), np.zeros(200, int))
+    assert not film.tells and "of one source" in film.verdict
     with pytest.raises(InputError, match="two shares"):
         judge("pictures", [1.0], made_hits(0.3)[:1], source)
 

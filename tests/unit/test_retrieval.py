@@ -184,6 +184,52 @@ def test_all_right_is_not_surely_all_right() -> None:
     assert random["method"] == "random"
 
 
+def test_many_clips_of_few_sources_are_few() -> None:
+    told = {"is_main": True, "known": 3000, "recall": 1.0, "f1": 1.0, "average_precision": 1.0, "objective": 0.5,
+            "took_s": 0.1}  # fmt: skip
+    runs = [{**told, "method": "ratio", "precision": 1.0}, {**told, "method": "random", "precision": 0.5}]
+    for n in (3, 1):  # sources
+        counts = np.full((1, 2, n), 3000 / n, np.float32)
+        half = counts * np.array([0.5, 1.0])[:, None]
+        ratio, random = summarize(runs, {"ratio": counts, "random": half}, over_seeds=False)
+        assert ratio["low"] == pytest.approx(n / (n + 1.959964**2)), "Wilson's of so many sources, not clips"
+        assert random["high"] - random["low"] > 0.6 and ratio["above_high"] - ratio["above_low"] > 0.4
+        assert ratio["above_low"] < ratio["above"] == 0.5 < ratio["above_high"]
+
+
+def test_resamples_of_few_sources_cover_as_well() -> None:
+    """Five sources of 40 clips that differ in how many are right, 0.6 on average."""
+    rng = np.random.default_rng(2)
+    told = {"is_main": True, "known": 200, "recall": 1.0, "f1": 1.0, "average_precision": 1.0, "objective": 0.5,
+            "took_s": 0.1}  # fmt: skip
+    inside = 0
+    for _ in range(60):
+        right = rng.binomial(40, np.clip(rng.normal(0.6, 0.15, 5), 0, 1)).astype(np.float32)
+        counts = np.stack([right, np.full(5, 40, np.float32)])[None]
+        (found,) = summarize([{**told, "method": "random", "precision": right.sum() / 200}], {"random": counts},
+                             over_seeds=False)  # fmt: skip
+        inside += found["low"] <= 0.6 <= found["high"]
+    assert inside >= 0.9 * 60
+
+
+def test_matched_random_resembles_what_is_said(sets: Path, tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "ws")
+    first = run(workspace, pair_task(sets), Settings(("ratio", "matched-random"), (0,), (1.0,)), "toy")
+    assert first.facts["resembled"] == "ratio"
+    progress = Progress()
+    both = Settings(("ascent", "ratio", "matched-random"), (0,), (1.0,))
+    found = run(workspace, pair_task(sets), both, "toy", progress)
+    alone = run(workspace, pair_task(sets), both, "alone")
+    assert found.facts["resembled"] == "ascent" and progress._skipped == 2, "random and ratio stay"
+    assert found.picks("matched-random", 0).tolist() == alone.picks("matched-random", 0).tolist()
+
+
+def test_sounds_shuffled_within_one_class_are_no_mismatch(sets: Path) -> None:
+    with pytest.raises(InputError, match="keep a sound of their class"):
+        pair_task(sets, protocol="class", share=0.8).trial(0)
+    assert pair_task(sets, protocol="sample", share=0.8).trial(0).n_right > 30
+
+
 def test_answers_that_cannot_judge_are_refused(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ws", upto="cluster")
     ids = workspace.table("clips", ["clip_id"])["clip_id"]

@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from curation.errors import InputError
-from curation.truth import judge, precision, precision_report, random_range, truth_of, wilson_interval
+from curation.truth import by_source, judge, precision, precision_report, random_range, truth_of, wilson_interval
 from tests.workspacemaker import make_workspace
 
 
@@ -103,6 +103,32 @@ def test_a_selection_is_judged_beside_random(tmp_path: Path) -> None:
     lines = precision_report(workspace, None, "truth_match")
     assert "precision 1.000" in lines[1]
     assert f"random    {found.base.value:.3f}" in lines[2]
+
+
+def test_intervals_hold_for_other_sources() -> None:
+    """40 sources of 25 clips, each wholly true or wholly false: 40 answers, not 1000."""
+    rng = np.random.default_rng(0)
+    inside = {"clips": 0, "sources": 0}
+    for _ in range(200):
+        truth = np.repeat(rng.random(40) < 0.7, 25)
+        clips = precision(truth)
+        for name, found in (("clips", clips), ("sources", by_source(clips, truth, np.arange(1000) // 25))):
+            inside[name] += found.low <= 0.7 <= found.high
+    assert inside["sources"] >= 0.9 * 200 and inside["clips"] < 0.5 * 200
+    apart = np.arange(1000) % 2 == 0
+    assert by_source(precision(apart), apart, np.arange(1000)) == precision(apart), "each clip a source: as before"
+    same = by_source(precision([True] * 50), [True] * 50, np.arange(50) // 25)
+    assert same.high == 1 and same.low == pytest.approx(2 / (2 + 1.959964**2))
+
+
+def test_many_clips_of_few_sources_are_judged_as_few(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "ws")
+    before = judge(workspace)
+    clips = workspace.table("clips").to_pandas()
+    clips["source"] = [f"film {row % 2}" for row in range(len(clips))]
+    workspace.commit_table("clips", pa.Table.from_pandas(clips, preserve_index=False), "s", {})
+    after = judge(workspace)
+    assert after.chosen.value == before.chosen.value == 1 and after.chosen.low < 0.5 < before.chosen.low
 
 
 def test_candidates_are_the_clips_with_all_clusters(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from curation.diversity import DiversityTable, Row, Value
 from curation.retrieval import Result
 from explorer import evaluate_charts
-from explorer.views import diversity, retrieval
+from explorer.views import diversity, retrieval, teach
 
 NONE = Value(None)
 
@@ -66,6 +67,10 @@ def test_numbers_are_percent_of_the_candidates() -> None:
 def test_what_stands_out_is_said() -> None:
     assert diversity.stands_out(table()) == ["silent: 30.0 % (20.0 to 40.0), more than random's 10.0 % (5.0 to 15.0)"]
     assert diversity.stands_out(table(0.12)) == []
+    edge = Row("static", "static", "share", "", Value(0.2, 0.1, 0.3), Value(0.1), Value(0.1, 0.05, 0.15), NONE,
+               Value(0.1, 0.01, 0.19), NONE)  # fmt: skip
+    alone, many = (replace(table(0.12), rows=(edge,) * n) for n in (1, 14))
+    assert len(diversity.stands_out(alone)) == 1 and diversity.stands_out(many) == [], "one of 14 is chance"
     frame = diversity.compared([table(), table(0.5)])
     assert frame.shape == (2, 2), "two runs of one name are one column"
 
@@ -81,3 +86,15 @@ def test_figures_hold_the_numbers_and_say_when_there_are_none() -> None:
     for figure in (evaluate_charts.precision_dots([]), evaluate_charts.precision_recall([]),
                    evaluate_charts.beside([], "%")):  # fmt: skip
         assert not figure.data and figure.layout.annotations[0].text
+
+
+def test_test_clips_of_one_source_compare_nothing() -> None:
+    gap = {"probe": "pictures", "top": 1, "first": "curated", "second": "random", "value": 0.1, "low": None,
+           "high": None, "seed_error": 0.01}  # fmt: skip
+    found = {"sets": ["curated", "random"], "differences": [gap], "probes": [{"name": "pictures", "sources": 1}]}
+    assert teach.verdict(found, "pictures") == (
+        False,
+        "All test clips are of one source, which says nothing about others.",
+    )
+    found["probes"][0]["sources"] = 9
+    assert "One seed" in teach.verdict(found, "pictures")[1]
