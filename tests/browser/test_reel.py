@@ -67,7 +67,7 @@ def test_a_reel_by_keys_and_a_name(browser_page, serve_app, tmp_path: Path) -> N
     page.get_by_role("button", name="Name").first.click()
     page.get_by_role("textbox", name="Name", exact=True).fill('<b>dogs</b> "g" [x](y)')
     page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_text(f'sound {largest} <b>dogs</b> "g" [x](y)').wait_for()
+    page.get_by_text(f'sound {largest} <b>dogs</b> "g" [x](y)').first.wait_for()
     assert names.names(workspace, "sound.logmel")[largest].name == '<b>dogs</b> "g" [x](y)'
 
     reels.first.click()
