@@ -44,6 +44,7 @@ def test_an_audit_by_keys(browser_page, serve_app, tmp_path: Path) -> None:
     page.get_by_text("1 of 66 clips heard").wait_for()
     page.reload()
     page.get_by_text("1 of 66 clips heard").wait_for()
+    page.wait_for_function(PLAYED)  # a key before the clip is shown answers nothing
     page.keyboard.press("2")
     page.get_by_text("2 of 66 clips heard").wait_for()
     given = [(one.item, one.answer, one.auditor) for one in audit.answers(workspace, "audit-1")]
