@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from tokenize import TokenError
@@ -14,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
-from pyarrow import json as arrow_json
 
 from curation.errors import InputError, SettingError
+from curation.importers import jsonl
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 CELL_MAX = 65_536  # characters of a cell that is text
@@ -33,8 +34,8 @@ def table_columns(file: str | os.PathLike[str]) -> list[str]:
         if kind in _DELIMITERS:
             with csv.open_csv(path, parse_options=_parse_options(kind)) as reader:
                 return list(reader.schema.names)
-        return list(arrow_json.read_json(path).column_names)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        return jsonl.column_names(path)
+    except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
         raise _unreadable(path, error) from error
 
 
@@ -59,8 +60,8 @@ def read_table(file: str | os.PathLike[str], columns: Iterable[str]) -> pa.Table
                 column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, strings_can_be_null=False
             )
             return csv.read_csv(path, parse_options=_parse_options(kind), convert_options=convert)
-        return arrow_json.read_json(path).select(wanted)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        return jsonl.read_columns(path, wanted)
+    except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
         raise _unreadable(path, error) from error
 
 
