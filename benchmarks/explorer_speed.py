@@ -150,7 +150,7 @@ def _length(response: dict[str, Any]) -> int:
 
 def _cell(page: Page) -> None:
     canvas = page.locator(".heatmap canvas").first
-    box = canvas.evaluate("(node) => node.getRootNode().__heatmap.box2d")
+    box = canvas.evaluate("(node) => node.getRootNode().__Heatmap.box2d")
     at = next(_PLACES)
     x, y = box["left"] + (at % 8 + 0.5) * box["cw"], box["top"] + (at // 8 % 8 + 0.5) * box["ch"]
     canvas.click(position={"x": x, "y": y})

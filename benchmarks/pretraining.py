@@ -61,14 +61,14 @@ def questions(data: esc_shots.Shots, clips: TinyClips, parts: sources.Parts) -> 
         rows = [parts.rows(sees, part) for part in (sources.LEARN, sources.TEST)]
         if sees == "both":
             rows = [own[data.right[own]] for own in rows]
-        found.append(ProbeSet(name, sees, clips, rows[0], rows[1], label, source, data.classes))  # type: ignore[arg-type]
+        other = parts.picture_source if sees == "both" else None  # a pair varies with its photograph as well
+        found.append(ProbeSet(name, sees, clips, rows[0], rows[1], label, source, data.classes, other))  # type: ignore[arg-type]
     return found
 
 
-def paired_by_class(data: esc_shots.Shots, parts: sources.Parts, seed: int) -> PairSet:
-    """Every picture of the pool with a sound of its class, of the pool too; what there is most of is drawn from."""
+def paired_by_class(data: esc_shots.Shots, pictures: np.ndarray, sounds: np.ndarray, seed: int) -> PairSet:
+    """Every picture with a sound of its class, drawn from `sounds`."""
     rng = np.random.default_rng([seed, 7])
-    pictures, sounds = (np.flatnonzero(part == sources.POOL) for part in (parts.picture, parts.sound))
     sound = np.empty(len(pictures), np.int64)
     for kind in range(len(data.classes)):
         mine, theirs = data.picture_class[pictures] == kind, sounds[data.sound_class[sounds] == kind]
@@ -87,12 +87,23 @@ def recorded() -> tuple[esc_shots.Shots, TinyClips, sources.Parts]:
     return data, data.tiny(Progress()), parts
 
 
+def _probed(asked: list[ProbeSet]) -> np.ndarray:
+    """Clips whose picture or sound a probe learns from or is tested on: what resembles them is not trained on."""
+    return np.unique(np.concatenate([rows for q in asked for rows in (q.train, q.test)]))
+
+
 def power_parts() -> tuple[Experiment, Any]:
     data, clips, parts = recorded()
-    experiment = Experiment("power", cache_folder() / "pretrain-power", clips, questions(data, clips, parts), CONFIG)
+    asked = questions(data, clips, parts)
+    pools = []
+    for sees, part, probes in (("picture", parts.picture, asked[::2]), ("sound", parts.sound, asked[1:])):
+        pool = np.flatnonzero(part == sources.POOL)
+        pools.append(pool[~overlap(clips, pool, clips, _probed(probes), sees=sees).alike])
+    made_of = {"pictures": len(pools[0]), "sounds": len(pools[1])}
+    experiment = Experiment("power", cache_folder() / "pretrain-power", clips, asked, CONFIG, made_of)
 
     def make_sets(seed: int) -> list[PairSet]:
-        right = paired_by_class(data, parts, seed)
+        right = paired_by_class(data, pools[0], pools[1], seed)
         kind = data.picture_class[right.picture]
         return [power.degraded(right, share, seed, kind=kind) for share in power.SHARES]
 
@@ -102,7 +113,7 @@ def power_parts() -> tuple[Experiment, Any]:
 def compare_parts() -> tuple[Experiment, Any]:
     data, clips, parts = recorded()
     asked = questions(data, clips, parts)
-    alike = overlap(clips, parts.pool, clips, np.concatenate([np.union1d(q.train, q.test) for q in asked[:2]])).alike
+    alike = overlap(clips, parts.pool, clips, _probed(asked[:2])).alike
     rows = parts.pool[~alike]
     features = {name: values[rows] for name, values in data.features(Progress()).items()}
     modality = {name: "audio" if name.startswith("sound") else "visual" for name in features}
@@ -148,14 +159,14 @@ def tables(experiment: Experiment, found: Found) -> list[str]:
         runs = [r for r in found.runs if r["set"] == name]
         cells = []
         for probe in names:
-            one, five = known[probe, name, 1], known[probe, name, 5]
-            cells.append(f"{100 * one['value']:.1f} ({100 * one['low']:.1f} to {100 * one['high']:.1f}) / "
-                         f"{100 * five['value']:.1f}")  # fmt: skip
+            found_at = [known[probe, name, top] for top in (1, 5) if (probe, name, top) in known]
+            cells.append(" / ".join(f"{100 * one['value']:.1f} ({100 * one['low']:.1f} to {100 * one['high']:.1f})"
+                                    for one in found_at))  # fmt: skip
         train = {key: float(np.mean([r["train"][key] or np.nan for r in runs])) for key in
                  ("last_loss", "shared_negatives", "clips_per_s", "waiting_share")}  # fmt: skip
         shared = float(np.mean([r["train"]["shared_negatives"] for r in runs]))
-        facts = ", ".join(f"{k.replace('_', ' ')} {np.mean([r['facts'][k] for r in runs]):.3g}"
-                          for k in runs[0]["facts"] if k not in ("clips", "share"))  # fmt: skip
+        told = set.intersection(*(set(r["facts"]) for r in runs)) - {"clips", "share"}
+        facts = ", ".join(f"{k.replace('_', ' ')} {np.mean([r['facts'][k] for r in runs]):.3g}" for k in sorted(told))
         lines.append(f"| {name} | {np.mean([r['train']['clips'] for r in runs]):.0f} | {facts} | " + " | ".join(cells)
                      + f" | {train['last_loss']:.2f} | {100 * shared:.1f} % | {train['clips_per_s']:.0f} | "
                      f"{100 * train['waiting_share']:.1f} % | {np.mean([r['cpu_s'] for r in runs]):.0f} | "
@@ -172,7 +183,7 @@ def tables(experiment: Experiment, found: Found) -> list[str]:
 def _verdicts(experiment: Experiment, found: Found) -> list[str]:
     shares = [next(r["facts"]["share"] for r in found.runs if r["set"] == name) for name in found.sets]
     return [
-        f"\n{q.name}: {power.judge(q.name, shares, found.hits[q.name][..., 0], q.source[q.test]).verdict}"
+        f"\n{q.name}: {power.judge(q.name, shares, found.hits[q.name][..., 0], *q.test_sources).verdict}"
         for q in experiment.questions
     ]
 

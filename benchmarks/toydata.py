@@ -26,7 +26,7 @@ from curation.evaluation import pairs  # noqa: E402
 from curation.evaluation.labelled import layers_of, read_labelled  # noqa: E402
 from curation.evaluation.pairs import Pairs, mismatch  # noqa: E402, F401
 
-FEATURE_VERSION = 3  # raised when a layer's numbers change
+FEATURE_VERSION = 4  # raised when a layer's numbers change
 PROTOCOLS = pairs.PROTOCOLS[:3]
 
 

@@ -25,6 +25,7 @@ from curation.errors import InputError, WorkspaceError
 from curation.locks import writer_lock
 from curation.media.location import locate
 from curation.records import real_path
+from curation.urls import is_url
 from curation.workspace import Workspace
 
 FOLDER = "audits"
@@ -139,8 +140,10 @@ def media_paths(workspace: Workspace, clip_ids: Sequence[str]) -> dict[str, str]
 
 
 def file_there(path: str | None) -> bool:
-    """Whether a medium's file is on the disk."""
-    return path is not None and os.path.isfile(locate(path).file)  # noqa: PTH113  (Path would not keep odd bytes)
+    """Whether a medium's file is on the disk. An object of a store counts as there until it is played."""
+    if path is None:
+        return False
+    return is_url(path) or os.path.isfile(locate(path).file)  # noqa: PTH113  (Path would not keep odd bytes)
 
 
 def media_there(workspace: Workspace, clip_ids: Sequence[str]) -> dict[str, bool]:
@@ -224,11 +227,15 @@ def record(workspace: Workspace, name: str, item: int, answer: str | None, audit
             f"{answer!r} to item {item} is no answer of the audit {name!r}.",
             hint=f"Items: 0 to {len(plan.items) - 1}. Answers: {', '.join(ANSWERS)}.",
         )
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = {"item": item, "clip_id": plan.items[item].clip_id, "answer": answer}
-    line |= {"auditor": check_auditor(auditor), "time": now}
+    auditor = check_auditor(auditor)
     with lock(workspace):
-        lines.append(workspace.path / FOLDER / name / "answers.jsonl", [line])
+        _append(workspace, name, plan.items[item], item, answer, auditor)
+
+
+def _append(workspace: Workspace, name: str, asked: Item, item: int, answer: str | None, auditor: str) -> None:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    line = {"item": item, "clip_id": asked.clip_id, "answer": answer, "auditor": auditor, "time": now}
+    lines.append(workspace.path / FOLDER / name / "answers.jsonl", [line])
 
 
 def answers(workspace: Workspace, name: str) -> list[Answer]:
@@ -253,11 +260,14 @@ def open_items(plan: Plan, given: Sequence[Answer], auditor: str) -> list[int]:
 
 def undo(workspace: Workspace, name: str, auditor: str) -> int | None:
     """Take back an auditor's last answer; returns its item, None where there is none."""
-    own = [answer for answer in answers(workspace, name) if answer.auditor == auditor]
-    if not own:
-        return None
-    record(workspace, name, own[-1].item, None, auditor)
-    return own[-1].item
+    plan = read_plan(workspace, name)
+    with lock(workspace):  # read inside: of two at once the second takes back the answer before
+        own = [answer for answer in answers(workspace, name) if answer.auditor == auditor]
+        if not own:
+            return None
+        item = own[-1].item
+        _append(workspace, name, plan.items[item], item, None, auditor)
+    return item
 
 
 def export_text(workspace: Workspace, name: str, format: str) -> str:

@@ -15,6 +15,7 @@ from curation.commands import (
     diversity,
     exports,
     imports,
+    names,
     pretrain,
     retrieval,
     run,
@@ -55,6 +56,6 @@ def build_parser() -> argparse.ArgumentParser:
         description="Curate audio-visual data sets by what sound and picture tell about each other.",
     )
     commands = Commands(parser)
-    for module in (run, imports, exports, audit, counts, retrieval, pretrain, diversity, demo, array, settings):
+    for module in (run, imports, exports, audit, counts, names, retrieval, pretrain, diversity, demo, array, settings):
         module.register(commands)
     return parser

@@ -1,9 +1,13 @@
-"""Clustering feature vectors: features in, a `Clustering` out. Validates, scales, trains, assigns in blocks."""
+"""Clustering feature vectors: features in, a `Clustering` out. Validates, scales, trains, assigns in blocks.
+
+`cluster` does all of it for an array. For more than fits in memory `fit` learns clusters of a sample, and `assign_rows`
+assigns any rows that can be read by number, in one pass for several runs of k-means.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +17,16 @@ from threadpoolctl import threadpool_limits
 from curation.checks import DEVICES, check_choice, check_seed, check_whole
 from curation.errors import InputError, SettingError
 from curation.kernels.draws import STREAM_KMEANS, shuffle_front, stream_key
+from curation.kernels.kmeans_scale import scale_rows, unusable_rows
 
 if TYPE_CHECKING:
-    from curation.kernels.kmeans import Assigner
+    from curation.feature_rows import FeatureRows
+    from curation.kernels.kmeans import Assigner, Rounds
 
 TRAIN_BYTES_MAX = 2 << 30  # more training rows than this, as float32, are sampled
 _PCA_ROWS = 16_384
 _BLOCK_BYTES = 64 << 20
-_FEW = 1 << 26  # differences (rows x clusters x values) that NumPy forms faster than faiss is loaded
+FEW = 1 << 26  # differences (rows x clusters x values) that NumPy forms faster than faiss is loaded
 
 
 def auto_n_clusters(n: int) -> int:
@@ -68,7 +74,7 @@ def nearest_clusters(
     if not len(x):
         return np.zeros(0, np.int32), np.zeros(0, np.float32)
     _check_finite(x)
-    if len(x) * centroids.size <= _FEW:
+    if len(x) * centroids.size <= FEW:
         labels, squared = _assign_few(x, centroids, transform)
     else:
         from curation.kernels import kmeans
@@ -76,6 +82,15 @@ def nearest_clusters(
         with threadpool_limits(1, "blas"):
             labels, squared = _assign_all(x, centroids, transform, kmeans.Assigner())
     return labels, np.sqrt(squared).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Clusters without the rows that are in them: `centroids`, `transform` and `report` as of a `Clustering`."""
+
+    centroids: np.ndarray
+    transform: Mapping[str, np.ndarray]
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 def cluster(
@@ -104,6 +119,40 @@ def cluster(
 
     started = time.perf_counter()
     x = _check_features(features)
+    found = fit(
+        x, n_clusters, seed=seed, device=device, standardize=standardize, pca_dim=pca_dim, n_iter=n_iter,
+        max_points_per_centroid=max_points_per_centroid, on_round=_checker(progress),
+    )  # fmt: skip
+    with threadpool_limits(1, "blas"):  # matrix products outside faiss must not depend on the number of threads either
+        assigner = kmeans.Assigner(found.report["device"]["used"])
+        labels, squared = _assign_all(x, found.centroids, found.transform, assigner)
+    labels, centroids, sizes = without_empty(labels, found.centroids)
+    if len(centroids) < len(found.centroids):
+        found.report["notices"].append(f"{len(found.centroids) - len(centroids)} clusters without a row were dropped.")
+    report = found.report | {"n_clusters": len(centroids), "seconds": time.perf_counter() - started}
+    distances = np.sqrt(squared).astype(np.float32)
+    return Clustering(labels, centroids, sizes, float(squared.sum()), distances, found.transform, report)
+
+
+def fit(
+    features: Any,
+    n_clusters: int | str,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int = 0,
+    standardize: bool = True,
+    pca_dim: int | None = None,
+    n_iter: int = 25,
+    max_points_per_centroid: int | None = None,
+    begun: Rounds | None = None,
+    on_round: Callable[[Rounds], None] = lambda _rounds: None,
+) -> Fit:
+    """As `cluster`, without assigning. `threads` 0 = one a core; `begun`, `on_round`: as of `kernels.kmeans.train`."""
+    from curation.kernels import kmeans
+
+    started = time.perf_counter()
+    x = _check_features(features)
     check_seed(seed)
     check_whole("n_iter", n_iter, 1, 100_000)
     k = auto_n_clusters(len(x)) if n_clusters == "auto" else check_whole("n_clusters", n_clusters, 1, 10_000_000)
@@ -114,21 +163,15 @@ def cluster(
     used, why = choose_device(device)
     _check_finite(x)
     notices: list[str] = []
-    with threadpool_limits(1, "blas"):  # matrix products outside faiss must not depend on the number of threads either
+    with threadpool_limits(1, "blas"):
         transform = _fit_transform(x, standardize, pca_dim, seed, notices)
         train_rows = _train_rows(len(x), _dim(x, transform), k, max_points_per_centroid, seed, notices)
         train = _transformed(x, train_rows, transform)
         wanted = _distinct_clusters(train, k, notices)
-        assigner = kmeans.Assigner(used)
         centroids, reseeded = kmeans.train(
-            train, wanted, seed=seed, n_iter=n_iter, assigner=assigner, on_round=_checker(progress)
-        )
-        labels, squared = _assign_all(x, centroids, transform, assigner)
-    sizes = np.bincount(labels, minlength=len(centroids))
-    if (sizes == 0).any():
-        keep = sizes > 0
-        labels = (np.cumsum(keep) - 1).astype(np.int32)[labels]
-        centroids, sizes = centroids[keep], sizes[keep]
+            train, wanted, seed=seed, n_iter=n_iter, assigner=kmeans.Assigner(used, threads), begun=begun,
+            on_round=on_round,
+        )  # fmt: skip
     if len(centroids) < wanted:
         notices.append(f"{wanted - len(centroids)} of {wanted} clusters stayed empty and were dropped.")
     report = {
@@ -146,8 +189,46 @@ def cluster(
         "notices": notices,
         "seconds": time.perf_counter() - started,
     }
-    distances = np.sqrt(squared).astype(np.float32)
-    return Clustering(labels, centroids, sizes.astype(np.int64), float(squared.sum()), distances, transform, report)
+    return Fit(centroids, transform, report)
+
+
+def assign_rows(
+    features: FeatureRows | np.ndarray,
+    rows: np.ndarray,
+    runs: Sequence[np.ndarray],
+    transforms: Sequence[Mapping[str, np.ndarray]],
+    *,
+    device: str = "auto",
+    threads: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Clusters of `rows` int64 (m,), rising, in each of several runs of k-means, read once, block by block.
+
+    `runs`: centroids; `transforms`: the way to their space, which differ in `components` alone. Returns the labels,
+    int32 (runs, m), and the squared distance to the first run's centroid, float64 (m,). On the CPU the same bits for
+    any number of threads. Raises `InputError` for NaN and infinities.
+    """
+    from curation.kernels import kmeans
+
+    scaling = {name: transforms[0][name] for name in ("mean", "scale") if name in transforms[0]}
+
+    def read(at: slice) -> list[np.ndarray]:
+        part = features[rows[at]].astype(np.float32, copy=False)
+        _check_finite(part, rows[at])
+        scaled = _apply(part, scaling)
+        return [_projected(scaled, transform) for transform in transforms]
+
+    with threadpool_limits(1, "blas"):
+        return kmeans.assign_runs(read, len(rows), runs, kmeans.Assigner(choose_device(device)[0], threads))
+
+
+def without_empty(labels: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels (n,), -1 for none, and centroids without the clusters that no row is in, and the sizes, int64 (K,)."""
+    sizes = np.bincount(labels[labels >= 0], minlength=len(centroids)).astype(np.int64)
+    keep = sizes > 0
+    if keep.all():
+        return labels, centroids, sizes
+    renumbered = np.append(np.cumsum(keep) - 1, -1).astype(labels.dtype)  # the last is where -1 points
+    return renumbered[labels], centroids[keep], sizes[keep]
 
 
 def choose_device(device: str) -> tuple[str, str]:
@@ -166,8 +247,8 @@ def choose_device(device: str) -> tuple[str, str]:
     return "cpu", "faiss sees no GPU"
 
 
-def _checker(progress: Any) -> Callable[[int], None]:
-    def on_round(_round: int) -> None:
+def _checker(progress: Any) -> Callable[[Rounds], None]:
+    def on_round(_rounds: Rounds) -> None:
         if progress is not None:
             progress.check_cancelled()
 
@@ -194,18 +275,17 @@ def _blocks(n_rows: int, dim: int) -> list[slice]:
     return [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
 
 
-def _check_finite(x: np.ndarray) -> None:
-    """Refuse NaN, infinities, and values whose squares overflow float32."""
+def _check_finite(x: np.ndarray, names: np.ndarray | None = None) -> None:
+    """Refuse NaN, infinities, and values whose squares overflow float32. `names`: row numbers to say, int (n,)."""
     bad, first = 0, -1
     for block in _blocks(*x.shape):
-        part = np.abs(x[block].astype(np.float32))
-        wrong = ~(part.max(axis=1) < 1e15)
-        if wrong.any() and first < 0:
-            first = block.start + int(np.argmax(wrong))
-        bad += int(wrong.sum())
+        wrong, at = unusable_rows(np.ascontiguousarray(x[block], np.float32))
+        first = block.start + at if wrong and first < 0 else first
+        bad += wrong
     if bad:
         raise InputError(
-            f"{bad} of {len(x)} feature rows hold NaN or infinite values, or beyond 1e15; the first is row {first}.",
+            f"{bad} of {len(x)} feature rows hold NaN or infinite values, or beyond 1e15; the first is row "
+            f"{first if names is None else names[first]}.",
             hint="Leave out the clips whose features failed (valid.npy says which).",
         )
 
@@ -261,10 +341,16 @@ def _transformed(x: np.ndarray, rows: np.ndarray | slice, transform: Mapping[str
 def _apply(part: np.ndarray, transform: Mapping[str, np.ndarray]) -> np.ndarray:
     if "mean" not in transform:
         return np.ascontiguousarray(part, dtype=np.float32)
-    scaled = ((part - transform["mean"]) / transform["scale"]).astype(np.float32)
-    if "components" in transform:
-        scaled = scaled @ transform["components"].T
-    return np.ascontiguousarray(scaled)
+    scaled = np.empty(part.shape, np.float32)
+    if np.can_cast(part.dtype, np.float32):
+        scale_rows(np.ascontiguousarray(part, np.float32), transform["mean"], transform["scale"], scaled)
+    else:  # of float64, and of large whole numbers, nothing is lost before the mean is taken off
+        np.divide(part - transform["mean"], transform["scale"], out=scaled, casting="same_kind")
+    return _projected(scaled, transform)
+
+
+def _projected(scaled: np.ndarray, transform: Mapping[str, np.ndarray]) -> np.ndarray:
+    return np.ascontiguousarray(scaled @ transform["components"].T) if "components" in transform else scaled
 
 
 def _sampled_rows(n: int, take: int, seed: int, word: int) -> np.ndarray:
@@ -311,10 +397,8 @@ def _assign_all(
     """Labels int32 (N,) and squared distances float64 (N,), in blocks."""
     from curation.kernels import kmeans
 
-    labels, squared = np.empty(len(x), np.int32), np.empty(len(x))
-    for block in _blocks(*x.shape):
-        labels[block], squared[block] = kmeans.assign(_transformed(x, block, transform), centroids, assigner)
-    return labels, squared
+    labels, squared = kmeans.assign_runs(lambda at: [_apply(x[at], transform)], len(x), [centroids], assigner)
+    return labels[0], squared
 
 
 def _assign_few(

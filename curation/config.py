@@ -3,39 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from curation.errors import SettingError
-
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    affects: bool = True,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] | None = None,
-    pattern: str | None = None,
-    allowed: str = "",
-) -> Any:
-    """A documented dataclass field. `affects=False`: changes how fast a result comes, never the result itself."""
-    return field(
-        default=default,
-        metadata={
-            "help": help,
-            "affects": affects,
-            "low": low,
-            "high": high,
-            "choices": choices,
-            "pattern": pattern,
-            "allowed": allowed,
-        },
-    )
+from curation.setting import converted, setting
 
 
 @dataclass(frozen=True)
@@ -255,6 +228,12 @@ class ClusterConfig:
     )
     standardize: bool = setting(True, "Scale every feature to mean 0 and deviation 1 first.")
     pca_dim: int = setting(0, "Project onto this many principal components first; 0 = no projection.", low=0, high=4096)
+    sample: int = setting(
+        0,
+        "Where there are more clips than this, k-means is trained on so many of them, drawn by a hash of their ids; "
+        "all are assigned. 0 = as many as fit 2 GiB as 32-bit numbers.",
+        low=0,
+    )
     n_iter: int = setting(25, "Rounds of k-means.", low=1, high=1000)
     seed: int = setting(0, "Seed of k-means.", low=0, high=2**63 - 1)
     replicates: int = setting(
@@ -422,7 +401,9 @@ class ProjectConfig:
 class ResourcesConfig:
     """What a run may use; never changes a result."""
 
-    workers: int = setting(0, "Decoding processes; 0 = one a core.", affects=False, low=0, high=256)
+    workers: int = setting(
+        0, "Decoding processes, and threads of k-means; 0 = one a core.", affects=False, low=0, high=256
+    )
     device: str = setting(
         "auto", "Where networks, k-means and selection run.", affects=False, choices=("auto", "cpu", "cuda")
     )
@@ -448,8 +429,8 @@ class Config:
         sections: dict[str, dict[str, Any]] = {}
         for key, value in changes.items():
             section, name = _split(key)
-            kind = _types(type(getattr(self, section)))[name]
-            sections.setdefault(section, {})[name] = _convert(key, value, kind, _field(section, name).metadata)
+            kind = get_type_hints(type(getattr(self, section)))[name]
+            sections.setdefault(section, {})[name] = converted(key, value, kind, _field(section, name).metadata)
         changed = {name: dataclasses.replace(getattr(self, name), **values) for name, values in sections.items()}
         config = dataclasses.replace(self, **changed)
         _check_budget(config.select.budget)
@@ -465,49 +446,6 @@ class Config:
         """The settings of `section` that change its result, for its fingerprint."""
         part = getattr(self, section)
         return {f.name: getattr(part, f.name) for f in dataclasses.fields(part) if f.metadata["affects"]}
-
-
-@dataclass(frozen=True)
-class SettingInfo:
-    """One row of the settings table."""
-
-    key: str
-    default: Any
-    help: str
-    allowed: str
-    affects: bool
-
-
-def describe_settings() -> list[SettingInfo]:
-    """All settings in order, for `python -m curation settings`, the documentation and the pages."""
-    rows = []
-    for section in dataclasses.fields(Config):
-        for item in dataclasses.fields(getattr(Config(), section.name)):
-            key = f"{section.name}.{item.name}"
-            kind = _types(type(getattr(Config(), section.name)))[item.name]
-            rows.append(
-                SettingInfo(
-                    key,
-                    item.default,
-                    item.metadata["help"],
-                    _allowed(kind, item.metadata),
-                    item.metadata["affects"],
-                )
-            )
-    return rows
-
-
-def parse_assignments(items: Iterable[str]) -> dict[str, str]:
-    """`["select.budget=0.2", ...]` as a dictionary. Raises `SettingError` for an item without `=`."""
-    changes = {}
-    for item in items:
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise SettingError(
-                f"{item!r} is not of the form stage.setting=value.", hint="Example: --set select.budget=0.2"
-            )
-        changes[key.strip()] = value.strip()
-    return changes
 
 
 def _check_budget(text: str) -> None:
@@ -532,57 +470,3 @@ def _split(key: str) -> tuple[str, str]:
 
 def _field(section: str, name: str) -> Any:
     return next(item for item in dataclasses.fields(getattr(Config(), section)) if item.name == name)
-
-
-def _types(kind: type) -> dict[str, type]:
-    return get_type_hints(kind)
-
-
-def _allowed(kind: type, metadata: Mapping[str, Any]) -> str:
-    if metadata["allowed"]:
-        return str(metadata["allowed"])
-    if metadata["choices"]:
-        return ", ".join(metadata["choices"])
-    if kind is bool:
-        return "true, false"
-    if kind in (int, float):
-        noun = "a whole number" if kind is int else "a number"
-        low, high = metadata["low"], metadata["high"]
-        if low is not None and high is not None:
-            return f"{noun} from {low:g} to {high:g}" if high < 1e6 else f"{noun}, at least {low:g}"
-        return f"{noun}, at least {low:g}" if low is not None else noun
-    return "text"
-
-
-def _convert(key: str, value: Any, kind: type, metadata: Mapping[str, Any]) -> Any:
-    refusal = SettingError(f"{key} cannot be {value!r}.", hint=f"Allowed: {_allowed(kind, metadata)}.")
-    try:
-        converted = _as_type(value, kind)
-    except (ValueError, TypeError):
-        raise refusal from None
-    if isinstance(converted, float) and not math.isfinite(converted):
-        raise refusal
-    low, high = metadata["low"], metadata["high"]
-    if (low is not None and converted < low) or (high is not None and converted > high):
-        raise refusal
-    if metadata["choices"] and converted not in metadata["choices"]:
-        raise refusal
-    if metadata["pattern"] and not re.fullmatch(metadata["pattern"], converted):
-        raise refusal
-    return converted
-
-
-_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-
-
-def _as_type(value: Any, kind: type) -> Any:
-    if kind is bool:
-        if str(value).lower() not in _BOOLEANS:
-            raise ValueError(value)
-        return _BOOLEANS[str(value).lower()]
-    if kind is int:
-        number = int(value) if isinstance(value, str) else float(value)
-        if number != int(number):
-            raise ValueError(value)
-        return int(number)
-    return kind(value)

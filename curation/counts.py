@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from scipy.stats import norm, t
-
 from curation.errors import InputError, WorkspaceError
 from curation.workspace import CLIPS_FINGERPRINT, Artefact, Workspace
 
@@ -58,7 +56,9 @@ class CountRow:
 
 @dataclass(frozen=True)
 class Added:
-    """What a layer adds to the others of its modality, at `count` clusters: gain with it less gain without, 95 %."""
+    """What a layer adds to the others of its modality, at `count` clusters: gain with it less gain without, and its
+    interval of at least 95 %: see `counts_run.added_of`.
+    """
 
     count: int
     value: float
@@ -178,6 +178,8 @@ def interval(value: float, error: float, sources: int = 0) -> tuple[float, float
 
 def _reach(tail: float, sources: int) -> float:
     """Standard errors beyond which lies a share `tail`; an error of few sources is itself not well known."""
+    from scipy.stats import norm, t  # (half a second, which commands of other things need not wait for)
+
     return float(t.isf(tail, sources - 1) if sources > 1 else norm.isf(tail))
 
 

@@ -14,6 +14,7 @@ from curation.clustering import auto_n_clusters
 from curation.counts import (
     COUNTS,
     EXPECTED_MIN,
+    NULL_INFLATION,
     SAMPLE,
     SEEDS,
     SHARE,
@@ -46,7 +47,7 @@ from curation.progress import Progress
 from curation.stages.cluster import LayerInfo, feature_layers
 from curation.workspace import CLIPS_FINGERPRINT, Workspace, fingerprint_of
 
-VERSION = 1
+VERSION = 2  # 2: what a layer adds has the interval of tables that tell nothing
 PARTNERS_MAX = 6  # clusterings of the other modality, spread evenly over those there are
 PARTNER_CLUSTERS = 32  # where the other modality was not clustered yet, at most
 
@@ -283,11 +284,24 @@ class _Study:
             found = clustered(self._ws, self._features, count, self._seed + turn, self._progress)
             own = np.concatenate([others, found.assignments[:, None]], axis=1)
             gained.append(self._judged(own, np.append(sizes, len(found.sizes))).excess - without)
-        value, means = np.mean(gained, axis=0), np.array([one.mean() for one in gained])
-        of_seeds = means.std(ddof=1) / np.sqrt(len(means)) if len(means) > 1 else 0.0
-        error = float(np.hypot(error_by_source(value, self._sample.source), of_seeds))
-        low, high = interval(float(value.mean()), error, self._sample.n_sources)
-        return Added(count, float(value.mean()), low, high, len(self._own))
+        return added_of(count, gained, self._sample.source, len(self._own))
+
+
+def added_of(count: int, gained: Sequence[np.ndarray], source: np.ndarray, others: int) -> Added:
+    """What a layer adds, of its clips' gains with it less those without it, float64 (n,) of each seed.
+
+    Both are judged over the same decoys, which cancels most of what is by chance in them, but not that cross-fitting
+    sees the added tables' own chance twice. With the plain error of sources a layer of noise beside layers of noise
+    would be said to add in 3 to 6 of 100 studies, not in 2.5 (measured: 1,700 made studies, 4 to 16 clusters, errors
+    too small by 1.12 to 1.17); the interval is that of `NULL_INFLATION`, with which it is 1 in 100. Where the other
+    layers do tell something, noise beside them lowers the gain, since it widens the decoys: then a small true gain may
+    be hidden, but none is invented.
+    """
+    value, means = np.mean(gained, axis=0), np.array([one.mean() for one in gained])
+    of_seeds = means.std(ddof=1) / np.sqrt(len(means)) if len(means) > 1 else 0.0
+    error = NULL_INFLATION * float(np.hypot(error_by_source(value, source), of_seeds))
+    low, high = interval(float(value.mean()), error, int(source.max()) + 1)
+    return Added(count, float(value.mean()), low, high, others)
 
 
 def best_share(score: np.ndarray, share: float = SHARE) -> np.ndarray:

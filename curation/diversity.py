@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,17 @@ import pyarrow.parquet as pq
 
 from curation import columns
 from curation.atomic import write_array, write_json
-from curation.errors import ConcordError, InputError
+from curation.diversity_table import DiversityTable, Row, Value
+from curation.errors import InputError
 from curation.evaluation.held_out import HeldOut, held_out, redone_choices, used_assignments
 from curation.kernels.auditing import few_wider, wilson
 from curation.kernels.diversity import covered_share, effective_number, gini, has_copy, largest_share
 from curation.locks import writer_lock
+from curation.scope import scope_of
 from curation.selection import select
 from curation.workspace import CLIPS_FINGERPRINT, Workspace, fingerprint_of
 
-VERSION = 1
+VERSION = 2  # raised when a number or its interval is made otherwise: kept tables are measured anew
 PREFIX = "diversity-"
 BEHIND_MAX = 600  # rows kept behind a number
 FLAGS = {
@@ -35,61 +37,10 @@ FLAGS = {
 
 
 @dataclass(frozen=True)
-class Value:
-    """A number with its 95 % interval; None where it is not known."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measure. `unit`: "share" or "index" (0 to 1), or "number". `subset`; `whole`: of all candidates; `random`,
-    `matched`: mean of the drawn ones; `above_random`, `above_matched`: the subset's minus theirs, resampled together.
-    """
-
-    key: str
-    title: str
-    unit: str
-    says: str
-    subset: Value
-    whole: Value
-    random: Value
-    matched: Value
-    above_random: Value
-    above_matched: Value
-
-
-@dataclass(frozen=True)
-class DiversityTable:
-    """`clips` of `candidates`, of `sources`; `judged_on`: in words, the clusterings that clusters are counted in;
-    `is_held_out`: none of them took part in the choice; `draws`: of each control; `folder`: where the rows behind the
-    numbers lie.
-    """
-
-    selection: str
-    clips: int
-    candidates: int
-    sources: int
-    judged_on: str
-    is_held_out: bool
-    draws: int
-    rows: tuple[Row, ...]
-    notices: tuple[str, ...] = ()
-    folder: Path | None = field(default=None, compare=False)
-
-    def behind(self, key: str) -> np.ndarray:
-        """Rows of clips behind a number, at most 600, int64; empty where there are none to show."""
-        path = None if self.folder is None else self.folder / f"behind-{key}.npy"
-        if path is None or not path.is_file():
-            return np.zeros(0, np.int64)
-        return np.load(path, allow_pickle=False).astype(np.int64)
-
-
-@dataclass(frozen=True)
 class Settings:
-    """`draws` of each control; `resamples` of the sources; `redone`: choices made again with other seeds."""
+    """`draws` of each control; `resamples` of the sources; `redone`: choices made again with other seeds; `seed` of
+    all of these.
+    """
 
     draws: int = 5
     resamples: int = 200
@@ -131,9 +82,12 @@ def kept(workspace: Workspace, selection: str | None = None, settings: Settings 
     if workspace.fingerprint(key) != _fingerprint(workspace, name, wanted):
         return None
     folder = workspace.artefact_path(key)
-    told = json.loads((folder / "result.json").read_text("utf-8"))
-    told |= {"rows": tuple(map(_row, told["rows"])), "notices": tuple(told["notices"])}
-    return DiversityTable(**told, folder=folder)
+    try:
+        told = json.loads((folder / "result.json").read_text("utf-8"))
+        told |= {"rows": tuple(map(_row, told["rows"])), "notices": tuple(told["notices"])}
+        return DiversityTable(**told, folder=folder)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # damaged: as if it was never measured
+        return None
 
 
 def _row(told: dict[str, Any]) -> Row:
@@ -216,18 +170,11 @@ class _Work:
         )  # fmt: skip
 
     def _candidates(self) -> np.ndarray:
-        """Rows that the run chose from: a value in each clustering that it used, and within its scope."""
-        mask = np.ones(self.workspace.n_rows("clips"), bool)
-        there = self.workspace.keys("clusterings")
-        for name in self.info.get("clusterings", {}):
-            if f"clusterings/{name}" in there:
-                mask &= np.asarray(self.workspace.array(f"clusterings/{name}", "assignments")) >= 0
-        scope = str(self.info.get("where", "")).strip()
-        if scope:
-            try:
-                mask &= columns.matching(self.workspace, scope, "select.where")
-            except ConcordError:
-                self.notices.append(f"The scope of the run cannot be read any more ({scope}): all clips are candidates")
+        """Rows that the run chose from, and those that it chose."""
+        scope = scope_of(self.workspace, self.info)
+        if scope.notice:
+            self.notices.append(scope.notice)
+        mask = scope.candidates.copy()
         mask[self.rows] = True
         return np.flatnonzero(mask)
 
@@ -265,14 +212,16 @@ class _Work:
         for draw in range(self.settings.draws):
             self._step("content-matched random choices")
             chosen = select(codes[self.candidates], modalities, layers=names, method="matched-random", like=like,
-                            seed=draw, controls=False, device="cpu")  # fmt: skip
+                            seed=1000 * self.settings.seed + draw, controls=False, device="cpu")  # fmt: skip
             found.append(_Subset(np.sort(self.candidates[chosen.order]), self))
         return found
 
     def _stability(self) -> None:
         """How often each clip is chosen again; a flag between 0 and 1."""
-        again = redone_choices(self.workspace, self.info, self.candidates, len(self.rows), self.settings.redone,
-                               lambda: self._step("the choice made again with other seeds"))  # fmt: skip
+        again = redone_choices(
+            self.workspace, self.info, self.candidates, len(self.rows), self.settings.redone, self.settings.seed,
+            lambda: self._step("the choice made again with other seeds"),
+        )  # fmt: skip
         self.notices += again.notices
         if again.orders:
             often = np.zeros(len(self.source), np.float32)
@@ -453,39 +402,3 @@ def _beside_none(gap: Value, mine: Value, theirs: Value) -> Value:
 
 def _known(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(value)
-
-
-# -- words -------------------------------------------------------------------------------------------------------------
-
-
-def shown(value: Value, unit: str, *, signed: bool = False) -> str:
-    """`27.3 (26.8 to 27.9)`, shares in percent, or a dash."""
-    if value.value is None:
-        return "-"
-    plus = "+" if signed else ""
-    digits, scale = {"share": (1, 100), "index": (2, 1), "number": (1, 1)}[unit]
-
-    def of(x: float) -> str:
-        text = f"{scale * x:{plus}.{digits}f}"
-        return (text if text.strip("-0.") else text.replace("-", plus)).replace("-", "−")
-
-    interval = "" if value.low is None or value.high is None else f" ({of(value.low)} to {of(value.high)})"
-    return f"{of(value.value)}{' %' if unit == 'share' and not signed else ''}{interval}"
-
-
-def report_lines(found: DiversityTable) -> list[str]:
-    """The table as Markdown, for a terminal or a document."""
-    lines = [
-        f"{found.selection}: {found.clips:,} of {found.candidates:,} candidates, {found.sources:,} sources",
-        f"clusters counted in: {found.judged_on}",
-        f"random and content-matched random: mean of {found.draws}; 95 % intervals from resampled sources",
-        *(f"note: {notice}" for notice in found.notices),
-        "",
-        "| | selection | all candidates | random | content-matched | minus random | minus content-matched |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in found.rows:
-        cells = [shown(value, row.unit) for value in (row.subset, row.whole, row.random, row.matched)]
-        cells += [shown(value, row.unit, signed=True) for value in (row.above_random, row.above_matched)]
-        lines.append("| " + " | ".join([row.title, *cells]) + " |")
-    return lines

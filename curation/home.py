@@ -11,6 +11,7 @@ from pathlib import Path
 from curation.errors import NotAllowedError
 from curation.media.roots import AllowedRoots
 from curation.media.walk import Found, find_media
+from curation.urls import is_url, place_of
 from curation.workspace import Workspace
 
 
@@ -39,6 +40,12 @@ def check_allowed(path: str | os.PathLike[str]) -> Path:
     if resolved == home or home in resolved.parents:
         return resolved
     return AllowedRoots().check(resolved)
+
+
+def check_allowed_place(text: str) -> str:
+    """As `check_allowed`, of a path or of an address; `file://` becomes a path. Raises also `InputError` (bad_url)."""
+    place = place_of(text.strip())
+    return AllowedRoots().check_place(place) if is_url(place) else str(check_allowed(place))
 
 
 def open_allowed(path: str | os.PathLike[str]) -> Workspace:

@@ -32,6 +32,7 @@ HEARTBEAT_S = 2.0
 LOST_AFTER_S = 30.0
 KEPT_JOBS = 100
 LOG_BYTES_SHOWN = 20_000
+REASON_MAX = 400  # characters
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -209,12 +210,19 @@ class JobRecord:
                 write_json(self._folder / "series.json", self._series)
 
 
+def reason_of(error: BaseException) -> str:
+    """Kind and text of an error that nobody expected, as one printable line of bounded length."""
+    line = " ".join(f"{type(error).__name__}: {error}".rstrip(": ").split())
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
+    return plain if len(plain) <= REASON_MAX else f"{plain[: REASON_MAX - 1]}…"
+
+
 def _describe_error(error: BaseException) -> dict[str, str]:
     if isinstance(error, ConcordError):
         return {"code": error.code, "message": error.message, "hint": error.hint}
     return {
         "code": "internal",
-        "message": f"{type(error).__name__}: {error}",
+        "message": reason_of(error),
         "hint": "The log has the details.",
     }
 

@@ -22,10 +22,12 @@ from curation.records import real_path, shown_path
 from curation.sources import language, rules
 from curation.sources.base import Item, Source
 from curation.sources.file_list import FileListSource
+from curation.sources.metadata_tsv import MetadataSource
 from curation.sources.registry import source_of
 from curation.sourcespec import SourceSpec
 
 ITEMS_MAX = 20_000
+FILES_MAX = 100_000  # of a folder whose files are matched to metadata: some seconds of walking
 JUDGED_MAX = 5_000  # telling a language takes about a millisecond
 EXAMPLES = 200
 SAID = ("description", "category", "metadata_duration_s")
@@ -38,6 +40,8 @@ class Preview:
     `paths`: the files that can be opened, as the operating system wants them. `problems`: the others by code.
     `examples`: the first rows, file, title, why it cannot be used, and what else is said of it. `columns`: names of
     what is said. `is_whole`: False where there are more. `said`: title, description, category, seconds of every medium.
+    `files_looked_at`: None, or of media with metadata how many files of their folder, where it has more; lines without
+    a file among them have the code `not_looked_for`.
     """
 
     paths: list[str]
@@ -47,6 +51,7 @@ class Preview:
     examples: list[dict[str, Any]]
     is_whole: bool
     said: list[tuple[Any, ...]] = field(default_factory=list, repr=False)
+    files_looked_at: int | None = None
 
     @property
     def n(self) -> int:
@@ -59,9 +64,11 @@ def look_into(spec: SourceSpec, most: int = ITEMS_MAX) -> Preview:
     source = source_of(spec)
     allowed = _allowed()
     if spec.kind != "folder":
-        allowed.check(spec.path)
+        allowed.check_place(spec.path)
     source.check()
     # A folder of millions is not walked to its end for a look
+    if isinstance(source, MetadataSource):
+        source.files_max = FILES_MAX
     items = _of_folder(source, most, allowed) if spec.kind == "folder" else source.items(allowed)
     paths, problems = [], Counter[str]()
     columns: dict[str, None] = {}
@@ -78,11 +85,14 @@ def look_into(spec: SourceSpec, most: int = ITEMS_MAX) -> Preview:
         if "youtube_id" in item.columns and spec.kind == "metadata":
             said.append((item.title, *(item.columns.get(name) for name in SAID)))
     is_whole = next(items, None) is None
-    return Preview(paths, dict(problems.most_common()), source.n_skipped, list(columns), examples, is_whole, said)
+    cut_short = FILES_MAX if isinstance(source, MetadataSource) and source.is_cut_short else None
+    return Preview(
+        paths, dict(problems.most_common()), source.n_skipped, list(columns), examples, is_whole, said, cut_short
+    )  # fmt: skip
 
 
 def _allowed() -> AllowedRoots:
-    return AllowedRoots([*AllowedRoots().folders, concord_home()])
+    return AllowedRoots([*AllowedRoots().places, concord_home()])
 
 
 def _of_folder(source: Source, most: int, allowed: AllowedRoots) -> Iterator[Item]:
@@ -94,7 +104,7 @@ def _of_folder(source: Source, most: int, allowed: AllowedRoots) -> Iterator[Ite
 
 def columns_of_list(spec: SourceSpec) -> list[str]:
     """Columns of a list of files beside the paths. Raises `InputError`, `NotAllowedError`."""
-    _allowed().check(spec.path)
+    _allowed().check_place(spec.path)
     return FileListSource(spec).columns()
 
 

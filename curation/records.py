@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from curation.urls import is_url
+
 VIDEOS = pa.schema(
     [
         (
@@ -127,8 +129,11 @@ def shown_path(path: bytes) -> str:
 
 
 def real_path(root: str | os.PathLike[str], path_bytes: bytes) -> str:
-    """The file behind a row of videos.parquet, as the operating system wants it."""
-    return os.path.join(os.fspath(root), os.fsdecode(path_bytes))  # noqa: PTH118  (Path would not keep odd bytes)
+    """The file behind a row of videos.parquet, as the operating system wants it; or the address of an object."""
+    path = os.fsdecode(path_bytes)
+    if is_url(path):
+        return path
+    return os.path.join(os.fspath(root), path)  # noqa: PTH118  (Path would not keep odd bytes)
 
 
 def _id(*parts: bytes) -> str:

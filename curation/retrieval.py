@@ -8,7 +8,6 @@ again with more methods or seeds keeps the runs it has.
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,21 +18,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.atomic import replacing, write_array, write_json
+from curation.atomic import read_json, replacing, write_array, write_json
 from curation.errors import Cancelled, ConcordError, InputError
 from curation.evaluation.attempt import BUDGETS as BUDGETS
-from curation.evaluation.attempt import MATCHED, RANDOM, VARIANTS, Settings, evaluate
+from curation.evaluation.attempt import MATCHED, RANDOM, VARIANTS, Settings, evaluate, fitted_batch
 from curation.evaluation.attempt import method_names as method_names
+from curation.evaluation.summary import summarize as summarize
 from curation.evaluation.trial import PairTask, Task, Trial
-from curation.kernels.auditing import few_wider, wilson
-from curation.kernels.retrieval import by_source, resampled_precision
+from curation.kernels.retrieval import by_source
 from curation.locks import writer_lock
 from curation.methods.registry import METHODS
 from curation.workspace import CLIPS_FINGERPRINT, Workspace, check_name, fingerprint_of
 
-VERSION = 1
+VERSION = 1  # of a run; raised when its numbers change
+RESULT_VERSION = 2  # of result.json; raised when intervals are made otherwise: the runs stay
 PREFIX = "retrieval-"
-DRAWS = 400  # of sources, for an interval
 
 _RUN_COLUMNS = pa.schema(
     [
@@ -93,20 +92,32 @@ class Result:
         return pq.read_table(own if own.is_file() else self.folder / "clips.parquet", partitioning=None)
 
 
+_EARLIER = (
+    "An earlier version wrote these numbers, with narrower rules for intervals: try the same again to have them judged "
+    "anew; what was chosen is kept."
+)
+
+
 def read(workspace: Workspace, name: str) -> Result:
-    """A finished evaluation. Raises `InputError` naming those that are there."""
+    """A finished evaluation, also of an earlier version, which says so. Raises `InputError` naming those there are."""
     key = f"evaluations/{PREFIX}{name}"
     artefact = workspace.artefact(key) if name in names(workspace) else None
     if artefact is None:
         known = ", ".join(names(workspace)) or "none yet"
         raise InputError(f"{workspace.name} has no retrieval {name!r}.", hint=f"There are: {known}.")
     folder = workspace.artefact_path(key)
-    told = json.loads((folder / "result.json").read_text("utf-8"))
-    runs, curve = (pq.read_table(folder / f"{what}.parquet", partitioning=None) for what in ("runs", "curve"))
-    return Result(
-        name=name, fingerprint=artefact.fingerprint, facts=told["facts"], settings=told["settings"], rows=told["rows"],
-        notices=told["notices"], runs=runs, curve=curve, folder=folder,
-    )  # fmt: skip
+    told = read_json(folder / "result.json")
+    if isinstance(told, dict) and isinstance(told.get("version"), int) and told["version"] > RESULT_VERSION:
+        raise InputError(f"{name} was written by a newer version of this program.", hint="Look at it with that one.")
+    try:
+        notices = [*told["notices"], *([_EARLIER] if told["version"] < RESULT_VERSION else [])]
+        runs, curve = (pq.read_table(folder / f"{what}.parquet", partitioning=None) for what in ("runs", "curve"))
+        return Result(
+            name=name, fingerprint=artefact.fingerprint, facts=told["facts"], settings=told["settings"],
+            rows=told["rows"], notices=notices, runs=runs, curve=curve, folder=folder,
+        )  # fmt: skip
+    except (KeyError, TypeError, pa.ArrowInvalid) as error:
+        raise InputError(f"{folder} is damaged ({error}).", hint="Try the methods again under its name.") from error
 
 
 def fits(workspace: Workspace, result: Result) -> bool:
@@ -122,7 +133,9 @@ def run(workspace: Workspace, task: Task, settings: Settings, name: str, progres
     key = f"evaluations/{PREFIX}{name}"
     fixed = {k: v for k, v in asdict(settings).items() if k not in ("methods", "seeds")}
     base = fingerprint_of({"evaluation": "retrieval", "version": VERSION, "task": task.identity(), "settings": fixed})
-    fingerprint = fingerprint_of({"base": base, "methods": sorted(settings.methods), "seeds": sorted(settings.seeds)})
+    fingerprint = fingerprint_of({
+        "base": base, "methods": sorted(settings.methods), "seeds": sorted(settings.seeds), "result": RESULT_VERSION,
+    })  # fmt: skip
     with writer_lock(workspace.path / "locks" / f"{PREFIX}{name}.lock", purpose="retrieval"):
         workspace.recover()
         if workspace.fingerprint(key) == fingerprint:
@@ -158,7 +171,7 @@ class _Work:
         if progress is not None:
             progress.start("retrieval", len(methods) * len(self._settings.seeds), "runs")
         for seed in self._settings.seeds:
-            missing = [method for method in methods if not self._is_there(method, seed)]
+            missing = self._missing(seed)
             if progress is not None:
                 progress.advance(len(methods) - len(missing), finished_before=True)
             if not missing:
@@ -196,18 +209,35 @@ class _Work:
         write_array(self._path(method, seed).with_suffix(".sources.npy"), counts)
         write_json(self._path(method, seed), {
             "points": found.points, "curve": found.curve, "method": method,
+            "batch": fitted_batch(self._settings, len(found.order)),
             "like": self._resembled_name() if method == MATCHED else None,
         })  # fmt: skip
 
-    def _is_there(self, method: str, seed: int) -> bool:
-        """Made before; matched-random only where it resembled the method that it resembles now."""
-        path = self._path(method, seed)
-        if method != MATCHED or not path.is_file():
-            return path.is_file()
-        if json.loads(path.read_text("utf-8")).get("like") == self._resembled_name():
+    def _missing(self, seed: int) -> list[str]:
+        """Methods to be run for a seed. What was made by other rules goes, or it would be told of if it cannot be made
+        again: batches of another size, and matched-random of another choice than the one it resembles now.
+        """
+        missing: list[str] = []
+        for method in sorted(self._settings.methods, key=lambda method: method == MATCHED):
+            path = self._path(method, seed)
+            told = json.loads(path.read_text("utf-8")) if path.is_file() else None
+            if told is not None and not self._is_same(told, missing):
+                path.unlink()
+                told = None
+            if told is None:
+                missing.append(method)
+        return missing
+
+    def _is_same(self, told: Mapping[str, Any], missing: Sequence[str]) -> bool:
+        settings = self._settings
+        main = next(point["clips"] for point in told["points"] if point["is_main"])
+        # Before there was `batch` in a run the whole batch stayed where fewer were taken of it
+        used = told.get("batch", [settings.batch_size, min(settings.selection_size, max(1, main // 10))])
+        if list(used) != list(fitted_batch(settings, main)):
+            return False
+        if told["method"] != MATCHED:
             return True
-        path.unlink()  # else it would be told of if it cannot be made again
-        return False
+        return told.get("like") == self._resembled_name() and self._resembled_name() not in missing
 
     def _resembled(self, seed: int) -> np.ndarray | None:
         """The choice that matched-random resembles: concord's, else that of the first method that chose."""
@@ -260,7 +290,8 @@ class _Work:
         facts |= {"interval": "seeds" if over_seeds else "sources", "resembled": self._resembled_name()}
         notices = [*self._task.notices, *self._left_out.values()]
         write_json(self._folder / "result.json", {
-            "version": VERSION, "facts": facts, "settings": asdict(self._settings), "rows": rows, "notices": notices,
+            "version": RESULT_VERSION, "facts": facts, "settings": asdict(self._settings), "rows": rows,
+            "notices": notices,
         })  # fmt: skip
         kept = {CLIPS_FINGERPRINT: facts[CLIPS_FINGERPRINT]} if CLIPS_FINGERPRINT in facts else {}
         return {"methods": len(told), "seeds": len(self._settings.seeds), **kept}
@@ -269,77 +300,6 @@ class _Work:
         found = [np.load(self._path(method, seed).with_suffix(".sources.npy")) for seed in self._settings.seeds]
         widest = max(counts.shape[1] for counts in found)
         return np.stack([np.pad(counts, ((0, 0), (0, widest - counts.shape[1]))) for counts in found])
-
-
-def summarize(runs: Sequence[Mapping[str, Any]], sources: Mapping[str, np.ndarray], *,
-              over_seeds: bool) -> list[dict[str, Any]]:  # fmt: skip
-    """One dictionary a method, by falling precision, random last.
-
-    `precision` (mean over seeds), `spread` (deviation over seeds), `low`, `high` (95 %); `above`, `above_low`,
-    `above_high`: minus random, paired; `recall`, `f1`, `average_precision`, `objective` (nats), `took_s` (median).
-    Intervals: Student's over seeds where seeds redo the pairs (`over_seeds`), else sources resampled (`sources`:
-    method -> counts (S, 2, n) of `kernels.retrieval.by_source`), all seeds together.
-    """
-    main: dict[str, list[Mapping[str, Any]]] = {}
-    for point in runs:
-        if point["is_main"]:
-            main.setdefault(point["method"], []).append(point)
-    values = {method: np.array([point["precision"] for point in points]) for method, points in main.items()}
-    drawn = {} if over_seeds else {m: resampled_precision(counts, DRAWS, 0) for m, counts in sources.items()}
-    n_sources = (
-        0 if over_seeds else int(np.any([counts[:, 1].any(axis=0) for counts in sources.values()], axis=0).sum())
-    )
-    own = {
-        method: _student(found) if over_seeds else _middle(drawn[method], n_sources) for method, found in values.items()
-    }
-    flat = {method for method, (low, high) in own.items() if high - low < 1e-6}
-    for method in flat:  # all right, or none, or one source: as far as so many sources (pairs, over seeds) can tell
-        told = min(p["known"] for p in main[method]) if over_seeds else int(sources[method][:, 1].any(axis=0).sum())
-        own[method] = wilson(float(np.nanmean(values[method])), told)
-    rows = []
-    for method, points in main.items():
-        gap = values[method] - values[RANDOM]
-        low, high = own[method]
-        above_low, above_high = _student(gap) if over_seeds else _middle(drawn[method] - drawn[RANDOM], n_sources)
-        if method != RANDOM and (above_high - above_low < 1e-6 or method in flat):
-            above_low, above_high = _apart(float(np.nanmean(values[method])), own[method],
-                                           float(np.nanmean(values[RANDOM])), own[RANDOM])  # fmt: skip
-        objective = [point["objective"] for point in points if point["objective"] is not None]
-        rows.append({
-            "method": method, "precision": float(np.nanmean(values[method])),
-            "spread": float(np.nanstd(values[method], ddof=1)) if len(points) > 1 else None,
-            "low": max(0.0, float(low)), "high": min(1.0, float(high)), "above": float(np.nanmean(gap)),
-            "above_low": float(above_low), "above_high": float(above_high),
-            **{k: float(np.nanmean([p[k] for p in points])) for k in ("recall", "f1", "average_precision")},
-            "objective": float(np.mean(objective)) if objective else None,
-            "took_s": float(np.median([point["took_s"] for point in points])), "seeds": len(points),
-        })  # fmt: skip
-    return sorted(rows, key=lambda row: (row["method"] == RANDOM, -row["precision"]))
-
-
-def _middle(drawn: np.ndarray, n_sources: int) -> tuple[float, float]:
-    """The middle 95 % of resamples of `n_sources`, wider where these are few (see `kernels.auditing.few_wider`)."""
-    low, middle, high = np.nanquantile(drawn, [0.025, 0.5, 0.975])
-    wider = few_wider(n_sources)
-    return float(middle - wider * (middle - low)), float(middle + wider * (high - middle))
-
-
-def _apart(
-    mine: float, interval: tuple[float, float], theirs: float, other: tuple[float, float]
-) -> tuple[float, float]:
-    """95 % interval of the difference of two shares from their own ones (Zou and Donner 2008), where resamples do not
-    differ: as if the two had nothing in common.
-    """
-    low = math.hypot(mine - interval[0], other[1] - theirs)
-    high = math.hypot(interval[1] - mine, theirs - other[0])
-    return mine - theirs - low, mine - theirs + high
-
-
-def _student(values: np.ndarray) -> tuple[float, float]:
-    from scipy.stats import t
-
-    half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
-    return float(values.mean() - half), float(values.mean() + half)
 
 
 def _slug(method: str) -> str:
@@ -367,11 +327,23 @@ def title_of(result: Result) -> str:
             f"{facts['classes']} classes, {made[facts['protocol']]}, {100 * facts['share']:.0f} % matched")  # fmt: skip
 
 
+def interval_words(result: Result) -> str:
+    """How the intervals are made."""
+    n = len(result.settings["seeds"])
+    if result.facts["interval"] == "seeds":
+        return f"95 % intervals: Student's over {n} seeds"
+    pairs = result.facts["kind"] == "pairs"
+    what = "pairs" if pairs else f"{result.facts['sources']:,} sources" if "sources" in result.facts else "sources"
+    if n == 1:
+        return f"95 % intervals: {what} resampled; one seed, so how far seeds differ is not in them"
+    return f"95 % intervals: {what} resampled, and Student's over {n} seeds"
+
+
 def report_lines(result: Result) -> list[str]:
     """The table as Markdown, for a terminal or a document."""
     seeds = result.settings["seeds"]
-    over = f"Student's over {len(seeds)} seeds" if result.facts["interval"] == "seeds" else "sources resampled"
-    lines = [f"{result.name}: {title_of(result)}", f"seeds {', '.join(map(str, seeds))}; 95 % intervals: {over}"]
+    lines = [f"{result.name}: {title_of(result)}", f"seeds {', '.join(map(str, seeds))}; {interval_words(result)}; ± "
+             "deviation over seeds"]  # fmt: skip
     if "limit" in result.facts:
         lines.append(
             f"limit {result.facts['limit']:.3f}: mismatched pairs of one class cannot be told from matched ones"
@@ -385,12 +357,19 @@ def report_lines(result: Result) -> list[str]:
     lines.append("| method | precision | 95 % interval | above random | F1 | average precision | F, nats | s |")
     lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for row in result.rows:
-        spread = f" ± {row['spread']:.3f}" if row["spread"] is not None else ""
         gap = "-" if row["method"] == RANDOM else (
             f"{row['above']:+.3f} ({row['above_low']:+.3f} to {row['above_high']:+.3f})")  # fmt: skip
-        objective = "-" if row["objective"] is None else f"{row['objective']:.3f}"
+        cells = [measure(row, key) for key in ("f1", "average_precision", "objective")]
         lines.append(
-            f"| {row['method']} | {row['precision']:.3f}{spread} | {row['low']:.3f} to {row['high']:.3f} | {gap} | "
-            f"{row['f1']:.3f} | {row['average_precision']:.3f} | {objective} | {row['took_s']:.2f} |"
+            f"| {row['method']} | {measure(row, 'precision')} | {row['low']:.3f} to {row['high']:.3f} | {gap} | "
+            f"{' | '.join(cells)} | {row['took_s']:.2f} |"
         )
     return lines
+
+
+def measure(row: Mapping[str, Any], key: str) -> str:
+    """`0.612 ± 0.013`: mean and deviation over seeds, which a row of an earlier version may lack; or a dash."""
+    if row[key] is None:
+        return "-"
+    spread = row.get("spread" if key == "precision" else f"{key}_spread")
+    return f"{row[key]:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")

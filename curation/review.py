@@ -71,14 +71,12 @@ def record(workspace: Workspace, answers: Sequence[Mapping[str, Any]], reviewer:
             f"{len(answers):,} answers are more than one batch may hold ({ANSWERS_MAX:,}).",
             hint="Narrow what is meant, and answer in parts.",
         )
-    time = datetime.now(UTC).isoformat(timespec="milliseconds")
-    records = [_checked(answer) | {"reviewer": reviewer, "time": time, "batch": batch} for answer in answers]
+    checked = [_checked(answer) for answer in answers]
     path = workspace.path / FILE
     with _writing(workspace):
-        if batch and (reviewer, batch) in _log(path).batches:
-            return len(records)
-        lines.append(path, records)
-    return len(records)
+        if not batch or (reviewer, batch) not in _log(path).batches:
+            _append(path, checked, reviewer, batch)
+    return len(checked)
 
 
 def fresh_batch() -> str:
@@ -92,21 +90,23 @@ def undo(workspace: Workspace, batch: str, reviewer: str) -> int:
     Clips of which the reviewer has said something since are left as they are. Returns how many were taken back.
     """
     reviewer, path = check_reviewer(reviewer), workspace.path / FILE
-    before: dict[str, dict[str, Any]] = {}
-    last: dict[str, tuple[str, dict[str, Any]]] = {}
-    for line in lines.read(path):
-        clip = str(line.get("clip_id"))
-        if str(line.get("reviewer")) != reviewer:
-            continue
-        if line.get("batch") == batch and clip not in before:
-            before[clip] = last.get(clip, ("", {}))[1]
-        last[clip] = (str(line.get("batch")), line)
-    taken = [
-        {"clip_id": clip, "decision": said.get("decision"), "note": said.get("note") or ""}
-        for clip, said in before.items()
-        if last[clip][0] == batch
-    ]
-    return record(workspace, taken, reviewer) if taken else 0
+    with _writing(workspace):  # read inside: two undos at once, or an answer in between, must not undo what is newer
+        before: dict[str, dict[str, Any]] = {}
+        last: dict[str, tuple[str, dict[str, Any]]] = {}
+        for line in lines.read(path):
+            clip = str(line.get("clip_id"))
+            if str(line.get("reviewer")) != reviewer:
+                continue
+            if line.get("batch") == batch and clip not in before:
+                before[clip] = last.get(clip, ("", {}))[1]
+            last[clip] = (str(line.get("batch")), line)
+        taken = [
+            _checked({"clip_id": clip, "decision": said.get("decision"), "note": said.get("note")})
+            for clip, said in before.items()
+            if last[clip][0] == batch
+        ]
+        _append(path, taken, reviewer, "")
+    return len(taken)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -253,6 +253,12 @@ def _checked_text(text: object, what: str, limit: int) -> str:
     if not isinstance(text, str) or len(text) > limit:
         raise InputError(f"A {what} has at most {limit:,} characters.", hint="Make it shorter.")
     return text.strip()
+
+
+def _append(path: Path, checked: Sequence[Mapping[str, Any]], reviewer: str, batch: str) -> None:
+    """Lines with who and when. The caller holds the lock."""
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    lines.append(path, [{**answer, "reviewer": reviewer, "time": time, "batch": batch} for answer in checked])
 
 
 def _writing(workspace: Workspace) -> Any:

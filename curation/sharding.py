@@ -90,8 +90,8 @@ def check_merged(stage: Stage, context: StageContext) -> None:
 
 def check_shared(stage: Stage) -> None:
     """Raise `SettingError` for a stage that cannot be shared out."""
-    if not stage.decodes:
+    if not (stage.decodes or stage.shared):
         raise SettingError(
             f"{stage.name} is one piece of work and is not shared out.",
-            hint="Stages with parts of their own: scan, segment, features.",
+            hint="Stages with parts of their own: scan, segment, features, cluster.",
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from curation import urls
 from curation.errors import InputError, WorkspaceError
 
 KINDS = ("folder", "list", "metadata", "tars")
@@ -15,7 +16,7 @@ KINDS = ("folder", "list", "metadata", "tars")
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """One source of media. Paths are absolute.
+    """One source of media. Paths are absolute, or addresses of a store (`curation.urls`).
 
     folder: `path` is a folder tree. list: `path` is a txt, csv, tsv or parquet file that names media files; names that
     are not absolute lie below `media`. metadata: `path` is the reference's tsv, `media` the folder of the files it
@@ -36,7 +37,7 @@ class SourceSpec:
     def root(self) -> str:
         """The folder that the `path` of this source's rows in videos.parquet is relative to."""
         if self.kind == "tars" and Path(self.path).suffix == ".tar":
-            return str(Path(self.path).parent)
+            return _parent(self.path)
         return self.media or self.path
 
     def as_json(self) -> dict[str, Any]:
@@ -62,8 +63,8 @@ def file_list(
     columns: Sequence[str] = (),
 ) -> SourceSpec:
     """A list of files; names in it that are not absolute are looked for below `media` (the list's own folder)."""
-    folder_of = _absolute(Path(path).parent if media is None else media)
-    return SourceSpec("list", _absolute(path), folder_of, title, tuple(columns))
+    place = _absolute(path)
+    return SourceSpec("list", place, _parent(place) if media is None else _absolute(media), title, tuple(columns))
 
 
 def metadata(path: str | os.PathLike[str], media: str | os.PathLike[str]) -> SourceSpec:
@@ -89,9 +90,7 @@ def without_source(sources: Sequence[SourceSpec], number: int) -> list[SourceSpe
 
 
 def read_sources(description: Mapping[str, Any]) -> list[SourceSpec]:
-    """The sources in a workspace.json of any format: 1 had `roots`, folders alone. Raises `WorkspaceError`."""
-    if description.get("format_version") == 1:
-        return [SourceSpec("folder", str(root)) for root in description.get("roots", [])]
+    """The sources in a workspace.json. Raises `WorkspaceError`."""
     found = []
     for entry in description.get("sources", []):
         if not isinstance(entry, dict) or entry.get("kind") not in KINDS or not isinstance(entry.get("path"), str):
@@ -107,7 +106,14 @@ def read_sources(description: Mapping[str, Any]) -> list[SourceSpec]:
     return found
 
 
+def _parent(place: str) -> str:
+    return urls.parent(place) if urls.is_url(place) else str(Path(place).parent)
+
+
 def _absolute(path: str | os.PathLike[str]) -> str:
+    path = urls.place_of(os.fspath(path))
+    if urls.is_url(path):
+        return path
     try:
         return str(Path(path).expanduser().resolve())
     except (OSError, RuntimeError, ValueError) as error:

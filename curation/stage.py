@@ -112,6 +112,7 @@ class Stage(ABC):
     unit: ClassVar[str]  # what its progress counts, in the plural
     makes: ClassVar[str]  # what it makes, for messages
     decodes: ClassVar[bool] = False  # whether it asks for `StageContext.sandbox`
+    shared: ClassVar[bool] = False  # whether its parts may be done on several machines, as those that decode may
 
     def look(self, workspace: Workspace) -> None:  # noqa: B027  (most stages read nothing outside the workspace)
         """Take note of what lies outside the workspace (the media folders) before a run."""

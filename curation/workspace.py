@@ -7,27 +7,26 @@ import hashlib
 import json
 import os
 import shutil
-import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation import sourcespec
+from curation import sourcespec, sql_sandbox
 from curation.atomic import PARTIAL_SUFFIX, read_json, replacing, write_json
 from curation.config import Config
-from curation.errors import InputError, MissingArtefactError, SettingError, WorkspaceError
+from curation.errors import MissingArtefactError, SettingError, WorkspaceError
 from curation.locks import writer_lock
+from curation.migrations import FORMAT_VERSION, bring_up, brought_up, described
+from curation.remembered import remembered
+from curation.setting_list import differences
 from curation.sourcespec import SourceSpec, read_sources
 
-FORMAT_VERSION = 2  # 2: `sources` of several kinds where 1 had `roots`, folders alone
 MARKER = "artefact.json"
 ROWS_A_GROUP = 8_192  # of a table: a few rows of a hundred million are read by the groups that hold them
 CLIPS_FINGERPRINT = "clips_fingerprint"  # in the info of artefacts with one value a clip: which table of clips
@@ -103,7 +102,10 @@ class Workspace:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Workspace:
-        """Open a workspace. Raises `WorkspaceError` when there is none, or it was made by a newer version."""
+        """Open a workspace; one of an earlier format becomes one of the present format (`curation.migrations`).
+
+        Raises `WorkspaceError` when there is none, or it was made by a newer version.
+        """
         place = _folder(path)
         file = place / "workspace.json"
         if not file.is_file():
@@ -111,18 +113,9 @@ class Workspace:
                 f"There is no workspace at {place}.",
                 hint="Make one with: python -m curation init WORKSPACE --media FOLDER",
             )
-        description = read_json(file)
-        version = description.get("format_version") if isinstance(description, dict) else None
-        if not isinstance(version, int):
-            raise WorkspaceError(f"{file} does not describe a workspace.", hint="Restore it from a copy.")
-        if version > FORMAT_VERSION:
-            raise WorkspaceError(
-                f"{place} was made by a newer version of Concord "
-                f"(format {version}, this one reads up to {FORMAT_VERSION}).",
-                hint="Update Concord to open it; nothing was changed.",
-                code="newer_format",
-            )
-        return cls(place, _migrated(description))
+        description = brought_up(place)
+        read_sources(description)  # one of a kind that is not known is named here, not somewhere in a run
+        return cls(place, description)
 
     @property
     def name(self) -> str:
@@ -180,11 +173,13 @@ class Workspace:
         `sources` replaces all sources, `roots` the folders among them. To add: `sources=[*workspace.sources, more]`,
         at the end, because rows of the tables point at sources by number.
         """
+        bring_up(self.path)
         with writer_lock(self.path / "locks" / "workspace.lock", purpose="settings", wait_s=10):
-            description = _migrated(read_json(self.path / "workspace.json"))
+            file = self.path / "workspace.json"
+            description = described(read_json(file), file)
             before = Config().replace(description.get("settings", {}))
             config = before.replace(changes or {})
-            settings = _differences(config)
+            settings = differences(config)
             if sources is not None:
                 description["sources"] = [spec.as_json() for spec in sources]
             if roots is not None:
@@ -193,7 +188,7 @@ class Workspace:
             description["settings"] = settings
             _sweep(self.path.glob(f".workspace.json.*{PARTIAL_SUFFIX}"))
             if description != self._description or changes:
-                write_json(self.path / "workspace.json", description)
+                write_json(file, description)
             self._description = description
         return config
 
@@ -213,16 +208,16 @@ class Workspace:
         path = self.artefact_path(key)
         if path.suffix == ".parquet" and (key in TABLES or key.startswith("columns/")):
             try:
-                fingerprint, _ = _unchanged(path, _footer)
+                fingerprint, _ = remembered(path, _footer)
             except FileNotFoundError:
                 return None
             except (pa.ArrowException, OSError) as error:
                 raise WorkspaceError(f"{path} cannot be read ({error}).", hint="Remove it and run again.") from error
             file = self.path / "manifest.json"
-            info = _unchanged(file, read_json).get(key, {}) if file.is_file() else {}
+            info = remembered(file, read_json).get(key, {}) if file.is_file() else {}
             return Artefact(key, fingerprint, info)
         try:
-            marker = _unchanged(path / MARKER, read_json)
+            marker = remembered(path / MARKER, read_json)
         except (FileNotFoundError, NotADirectoryError):
             return None
         if not isinstance(marker, dict) or not isinstance(marker.get("fingerprint"), str):
@@ -354,7 +349,7 @@ class Workspace:
 
     def n_rows(self, key: str) -> int:
         """Number of rows of a table, without reading it."""
-        return int(_unchanged(self.artefact_path(key), _footer)[1])
+        return int(remembered(self.artefact_path(key), _footer)[1])
 
     def query(
         self, sql: str, parameters: Sequence[Any] = (), *, time_limit_s: float = 0.0, **tables: pa.Table
@@ -363,34 +358,8 @@ class Workspace:
 
         Raises `InputError` for what fails, writes, or takes longer than `time_limit_s` seconds (0 = no limit).
         """
-        connection = duckdb.connect(":memory:", config={"threads": 2, "memory_limit": "1GB"})
-        alarm = threading.Timer(time_limit_s or 1e6, connection.interrupt)
-        alarm.daemon = True
-        if time_limit_s:
-            alarm.start()
-        try:
-            files = [(key, path) for key in TABLES if (path := self.artefact_path(key)).is_file()]
-            for key, path in files:
-                connection.execute(f"CREATE VIEW {key} AS SELECT * FROM read_parquet({_quoted(path)})")
-            for name, table in tables.items():
-                connection.register(name, table)
-            allowed = ", ".join(_quoted(path) for _, path in files)
-            connection.execute(f"SET allowed_paths = [{allowed}]")
-            connection.execute("SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
-            # What may be read could be written too, and a condition could close its bracket and go on.
-            if [statement.type for statement in connection.extract_statements(sql)] != [duckdb.StatementType.SELECT]:
-                raise InputError("The query is not a single SELECT.", hint="Give one condition, without a semicolon.")
-            return connection.sql(sql, params=list(parameters)).to_arrow_table()
-        except duckdb.InterruptException as error:
-            raise InputError(
-                f"The query took longer than {time_limit_s:g} s.", hint="Make the condition simpler.", code="timeout"
-            ) from error
-        except duckdb.Error as error:
-            raise InputError(f"The query failed: {error}", hint="Check the names of columns and the quotes.") from error
-        finally:
-            alarm.cancel()
-            connection.close()
+        files = {key: path for key in TABLES if (path := self.artefact_path(key)).is_file()}
+        return sql_sandbox.query(sql, files, tables, parameters, time_limit_s=time_limit_s)
 
     def array(self, key: str, name: str) -> np.ndarray:
         """A memory-mapped array of an artefact folder: `array("clusterings/sound.logmel", "assignments")`."""
@@ -457,31 +426,6 @@ class Workspace:
             old.rename(path)
 
 
-_KNOWN: OrderedDict[str, tuple[tuple[int, int, int], Any]] = OrderedDict()
-_KNOWN_LOCK = threading.Lock()
-_KNOWN_MAX = 512
-
-
-def _unchanged(path: Path, read: Callable[[Path], Any]) -> Any:
-    """What `read` made of a file, read again only when another file is in its place. Nobody may write into it.
-
-    A page asks for fingerprints hundreds of times; the footer of a large table takes milliseconds each time.
-    """
-    info = path.stat()
-    stamp, key = (info.st_ino, info.st_mtime_ns, info.st_size), str(path)
-    with _KNOWN_LOCK:
-        found = _KNOWN.get(key)
-        if found is not None and found[0] == stamp:
-            _KNOWN.move_to_end(key)
-            return found[1]
-    value = read(path)
-    with _KNOWN_LOCK:
-        _KNOWN[key] = (stamp, value)
-        while len(_KNOWN) > _KNOWN_MAX:
-            _KNOWN.popitem(last=False)
-    return value
-
-
 def _footer(path: Path) -> tuple[str, int]:
     """Fingerprint and number of rows of a table."""
     footer = pq.read_metadata(path)
@@ -504,23 +448,12 @@ def _folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def _migrated(description: dict[str, Any]) -> dict[str, Any]:
-    """A description of any format as one of the present format; what lies on the disk is rewritten when it changes."""
-    sources = [spec.as_json() for spec in read_sources(description)]
-    kept = {key: value for key, value in description.items() if key != "roots"}
-    return kept | {"format_version": FORMAT_VERSION, "sources": sources}
-
-
 def _with_folders(sources: list[SourceSpec], folders: list[SourceSpec]) -> list[SourceSpec]:
     """`sources` with `folders` in place of their folders; where there are other kinds, what stays keeps its place."""
     if all(spec.kind == "folder" for spec in sources):
         return folders
     kept = [spec for spec in sources if spec.kind != "folder" or spec in folders]
     return kept + [spec for spec in folders if spec not in kept]
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def glob_escape(text: str) -> str:
@@ -531,18 +464,6 @@ def glob_escape(text: str) -> str:
 def open_workspace(path: str | os.PathLike[str]) -> Workspace:
     """Open the workspace at `path`. Raises `WorkspaceError` when there is none that this version can read."""
     return Workspace.open(path)
-
-
-def _differences(config: Config) -> dict[str, Any]:
-    from curation.config import describe_settings
-
-    found = {}
-    for info in describe_settings():
-        section, name = info.key.split(".")
-        value = getattr(getattr(config, section), name)
-        if value != info.default:
-            found[info.key] = value
-    return found
 
 
 def check_name(name: str, what: str) -> str:

@@ -1,14 +1,14 @@
-"""Find like this: a clip or a dropped file goes in, the clips that sound or look most like it come out.
+"""Find like this: a clip, a dropped file or words go in, the clips that sound or look most like it come out.
 
-`like=<clip_id>` or `like=file:<token>` in the address, `by=audio` or `by=visual`. A dropped file is measured once; its
-vector is kept in the person's own cache (the file itself is not), so that the link opens again.
+`like=<clip_id>` or `like=file:<token>` in the address, `by=audio` or `by=visual`; `like=words:<text>` with `by=` the
+layer of a model that reads words. A dropped file is measured once; its vector is kept in the person's own cache (the
+file itself is not), so that the link opens again; so is the vector of words.
 """
 
 from __future__ import annotations
 
 import re
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from curation import neighbours
+from curation import neighbours, text_side
 from curation.atomic import write_array
 from curation.errors import ConcordError
 from curation.home import cache_folder
+from curation.text_side import TextLayer
 from curation.workspace import Workspace
 from explorer import data
+from explorer.kept_files import forget_old
 from explorer.views import words
 
 MOST = 500
@@ -29,22 +31,28 @@ MOST = 500
 FILE_LIMIT_MB = 100
 KEPT_FILES = 200
 SENSES = {"audio": "sound", "visual": "picture"}
+WORDS = "words:"
 _TOKEN = re.compile(r"[0-9a-f]{24}")
+_UNREAD = "alike.unread"  # the words that could not be read last, and why: not tried again with every rerun
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is looked for: a clip's row, or a file's vector. `key` says what the answer depends on."""
+    """What is looked for: a clip's row, a file's vector, or words (`modality` is then the layer that reads them).
+    `key` says what the answer depends on."""
 
     modality: str
     words: str
     key: tuple[str, ...]
     row: int | None = None
     token: str = ""
+    text: str = ""
 
 
 def asked(ws: Workspace, like: str, by: str) -> Asked | None:
     """What the address asks for; None where it asks nothing, or for what is not there."""
+    if like.startswith(WORDS):
+        return _asked_words(ws, like.removeprefix(WORDS), by)
     if not like or by not in SENSES or not neighbours.is_made(ws, by):
         return None
     made = ws.fingerprint(neighbours.key_of(by)) or ""
@@ -92,8 +100,38 @@ def keep_file(ws: Workspace, modality: str, name: str, content: bytes) -> str:
             place.write_bytes(content)
             vector = neighbours.embed_file(ws, modality, place)
         write_array(path, np.asarray(vector, np.float32))
-        _forget_old(path.parent)
+        forget_old(path.parent, KEPT_FILES)
     return f"file:{token}"
+
+
+def draw_words(ws: Workspace) -> str | None:
+    """A field for words, or a sentence on what it needs; once they are read, `like by` as `draw_drop`."""
+    layers = {one.name: one for one in text_side.text_layers(ws) if not text_side.lacking(ws, one)}
+    if not layers:
+        st.caption(words.literal(text_side.lacking(ws), 600))
+        return None
+    with st.form("alike.words", border=False):
+        text = st.text_input(
+            "Words", key="alike.text", max_chars=text_side.TEXT_CHARS, placeholder="a dog barking in the rain",
+            help="Compared by a model that reads words and hears or sees clips. The words are taken as they stand.",
+        )  # fmt: skip
+        name = next(iter(layers))
+        if len(layers) > 1:
+            name = st.segmented_control(
+                "Compare with", list(layers), format_func=lambda one: _layer_words(layers[one]), default=name,
+                key="alike.layer", required=True,
+            )  # fmt: skip
+        pressed = st.form_submit_button("Find by words", type="primary")
+    if not pressed or name not in layers or not text.strip():
+        return None
+    st.session_state.pop(_UNREAD, None)
+    with st.spinner("Reading the words"):
+        try:
+            text_side.vector_of(ws, layers[name], text)
+            return f"{WORDS}{text_side.cleaned(text)} {name}"
+        except (ConcordError, OSError) as error:
+            st.error(words.literal(str(error), 500), icon=":material/error:")
+    return None
 
 
 def draw_drop(ws: Workspace) -> str | None:
@@ -123,6 +161,9 @@ def draw_drop(ws: Workspace) -> str | None:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _nearest(path: str, what: Asked, k: int) -> tuple[np.ndarray, np.ndarray]:
     ws = Workspace.open(path)
+    if what.text:
+        layer = text_side.text_layer(ws, what.modality)
+        return text_side.nearest(ws, layer, text_side.vector_of(ws, layer, what.text), k)
     if what.row is not None:
         query = np.array([what.row])
     else:
@@ -130,6 +171,37 @@ def _nearest(path: str, what: Asked, k: int) -> tuple[np.ndarray, np.ndarray]:
     rows, similarity = neighbours.nearest(ws, what.modality, query, min(k, data.n_clips(ws)))
     there = rows[0] >= 0
     return rows[0][there], similarity[0][there]
+
+
+def _asked_words(ws: Workspace, text: str, by: str) -> Asked | None:
+    """What words in the address ask for; they are read where they were not yet, once."""
+    try:
+        layer, said = text_side.text_layer(ws, by), text_side.cleaned(text)
+    except ConcordError:
+        return None
+    if not by or not _is_read(ws, layer, said):
+        return None
+    made = ws.fingerprint(f"features/{layer.extractor}") or ""
+    return Asked(by, f"nearest to the words “{said}”", (by, made, text_side.text_print(ws, layer), said), text=said)
+
+
+def _is_read(ws: Workspace, layer: TextLayer, text: str) -> bool:
+    if text_side.is_kept(ws, layer, text):
+        return True
+    now = (str(ws.path), layer.name, text)
+    if st.session_state.get(_UNREAD, ((), ""))[0] != now:
+        with st.spinner("Reading the words"):
+            try:
+                text_side.vector_of(ws, layer, text)
+                return True
+            except (ConcordError, OSError) as error:
+                st.session_state[_UNREAD] = (now, str(error))
+                st.caption(words.literal(str(error), 500))
+    return False
+
+
+def _layer_words(layer: TextLayer) -> str:
+    return f"{SENSES[layer.modality]} · {layer.spelled.removeprefix('hub:').rpartition('/')[2]}"
 
 
 def _vector_file(ws: Workspace, modality: str, token: str) -> Path:
@@ -143,12 +215,3 @@ def _suffix(name: str) -> str:
     """The end of a dropped file's name, if it is a plain one: decoders look at it, nobody else does."""
     found = Path(name).suffix.lower()
     return found if re.fullmatch(r"\.[a-z0-9]{1,5}", found) else ""
-
-
-def _forget_old(folder: Path) -> None:
-    aged = []
-    for path in folder.glob("[!.]*.npy"):
-        with suppress(OSError):
-            aged.append((path.stat().st_mtime_ns, path))
-    for _, path in sorted(aged, reverse=True)[KEPT_FILES:]:
-        path.unlink(missing_ok=True)

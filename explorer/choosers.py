@@ -11,7 +11,7 @@ from typing import Literal
 
 import streamlit as st
 
-from explorer.state import param, set_params, whole_number
+from explorer.state import fill, param, set_params, whole_number
 
 Form = Literal["select", "segments"]
 
@@ -33,7 +33,7 @@ def choose(
         value = default
         set_params(**{name: None})
     key = f"choose.{name}"
-    st.session_state[key] = value
+    fill(key, value)
 
     def keep() -> None:
         set_params(**{name: st.session_state[key]} | dict.fromkeys(forget))
@@ -56,7 +56,7 @@ def choose(
 def search(label: str, name: str, *, placeholder: str = "", forget: tuple[str, ...] = ()) -> str:
     """A line of text, at most 200 characters, kept in the address as `name`."""
     key = f"choose.{name}"
-    st.session_state[key] = param(name)[:200]
+    fill(key, param(name)[:200])
 
     def keep() -> None:
         set_params(**{name: st.session_state[key] or None} | dict.fromkeys(forget))
@@ -68,7 +68,7 @@ def several(label: str, options: Mapping[str, str], name: str, *, forget: tuple[
     """Any of `options`, kept in the address as `name`, separated by commas; what is not there is left out."""
     key = f"choose.{name}"
     chosen = [value for value in param(name).split(",") if value in options]
-    st.session_state[key] = chosen
+    fill(key, chosen)
 
     def keep() -> None:
         set_params(**{name: ",".join(st.session_state[key]) or None} | dict.fromkeys(forget))

@@ -67,6 +67,15 @@ class ClipFile:
         hits = [start + np.flatnonzero(pc.is_in(ids, wanted)) for start, ids in self._groups("clip_id")]
         return np.concatenate([np.zeros(0, np.int64), *hits])
 
+    def ids_at(self, rows: np.ndarray) -> list[str]:
+        """Ids of the clips at `rows`, int (m,) ascending; a piece of the table is in memory at a time."""
+        found: list[str] = []
+        for start, ids in self._groups("clip_id"):
+            first, last = np.searchsorted(rows, [start, start + len(ids)])
+            if last > first:
+                found += ids.take(pa.array(rows[first:last] - start)).to_pylist()
+        return found
+
     def column(self, name: str) -> pa.ChunkedArray:
         """One whole column; for numbers, and for what is reduced at once."""
         return self._open().read([name], use_threads=True)[name]

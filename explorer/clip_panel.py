@@ -11,6 +11,7 @@ from curation.workspace import Workspace
 from explorer import data, measures, routes
 from explorer.components.clip_grid import MAX_ITEMS, GridItem, clip_grid
 from explorer.components.player import PlayerEvent, player
+from explorer.filters import Found
 from explorer.state import goto, param, set_params
 from explorer.views import words
 
@@ -122,10 +123,10 @@ def open_in_clips(label: str, key: str, **params: object) -> None:
         goto("clips", **params)
 
 
-def count_line(ws: Workspace, n_found: int, hours: float, selected: int, run: str | None, *, filtered: bool) -> str:
+def count_line(ws: Workspace, found: Found, run: str | None, *, filtered: bool) -> str:
     """`412 clips · 1.1 h · 12 % of all · 80 selected (19 %; of all 20 %)`."""
-    n_clips = data.n_clips(ws)
-    text = f"**{words.count(n_found)}** · {words.hours(hours)}"
+    n_clips, n_found, selected = data.n_clips(ws), len(found.rows), found.selected
+    text = f"**{words.count(n_found)}** · {words.hours(found.hours, found.untimed)}"
     if filtered:
         text += f" · {words.percent(n_found / n_clips if n_clips else None)} of all {words.count(n_clips)}"
     if run and n_found:

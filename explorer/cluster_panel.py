@@ -11,7 +11,17 @@ from curation import names as naming
 from curation.errors import ConcordError
 from curation.names import NAME_CHARS, NOTE_CHARS, Name
 from curation.workspace import Workspace
-from explorer import clip_panel, cluster_measures, cluster_names, data, forms, measures, recluster_panel, run_settings
+from explorer import (
+    clip_panel,
+    cluster_measures,
+    cluster_names,
+    data,
+    forms,
+    measures,
+    proposed_names,
+    recluster_panel,
+    run_settings,
+)
 from explorer.choosers import choose, number, pager, reseed
 from explorer.reel_panel import PIECES, SETS, reel
 from explorer.state import goto, param, set_params
@@ -122,6 +132,7 @@ def draw_clusters(ws: Workspace, name: str, run: str | None) -> None:
     empty = len(data.sizes(ws, name)) - len(rows)
     note = f" · {words.count(empty, 'clusters')} without a clip" if empty else ""
     st.caption(f"{words.count(len(rows), 'clusters')}, {_ORDERS[order]}{note} · G plays a reel, Shift+G the next one")
+    proposed_names.draw_head(ws, name)
     rows = views.ordered(rows, order, named)
     index, page, pages = clip_views.page_of(np.arange(len(rows)), number("page", 1, low=1), A_PAGE)
     shown = [rows[int(i)] for i in index]
@@ -180,7 +191,9 @@ def _draw_cluster(
                 goto("clips", **{f"in_{side}": name, f"k_{side}": cluster})
         said = cluster_names.names_of(ws, name).get(cluster)
         note = f" · {words.literal(said.note, 200)}" if said is not None and said.note else ""
-        st.caption(f"{numbers}{note}")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.caption(f"{numbers}{note}", width="content")
+            proposed_names.draw_offer(ws, name, cluster)
         clip_panel.grid(ws, examples[:STILLS], None, f"cluster.grid.{cluster}", tile_width=80)
 
 
@@ -205,6 +218,7 @@ def _edit_name(ws: Workspace, name: str, cluster: int) -> None:
     )  # fmt: skip
     if box.open:
         with box:
+            proposed_names.draw_choices(ws, name, cluster)
             _name_form(ws, name, cluster, said)
 
 

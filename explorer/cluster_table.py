@@ -11,7 +11,7 @@ from curation import names as naming
 from curation.errors import ConcordError
 from curation.names import NAME_CHARS, NOTE_CHARS
 from curation.workspace import Workspace
-from explorer import cluster_measures, cluster_names, data, forms
+from explorer import cluster_measures, cluster_names, data, forms, proposed_names
 from explorer.cluster_panel import choose_against, keep_name
 from explorer.views import clusters as views
 from explorer.views import words
@@ -29,12 +29,14 @@ def draw(ws: Workspace, name: str, run: str | None) -> None:
     rows = cluster_measures.rows(ws, name, run, against)
     shown, rest = views.shown_and_rest(rows)
     frame = _frame(ws, name, shown, against)
+    if not proposed_names.words_of(ws, name):
+        frame = frame.drop(columns=["proposed", "accept"])
     key = f"cluster.names.{name}.{st.session_state.get(_TURN, 0)}"
     st.data_editor(
         frame,
         key=key,
         hide_index=True,
-        disabled=[column for column in frame if column not in ("name", "note")],
+        disabled=[column for column in frame if column not in ("name", "note", "accept")],
         column_order=_order(frame, run, against),
         column_config=_columns(against),
         height=min(640, 38 + 35 * max(1, len(frame))),
@@ -54,6 +56,7 @@ def draw(ws: Workspace, name: str, run: str | None) -> None:
 
 
 def _frame(ws: Workspace, name: str, rows: list[views.ClusterRow], against: str | None) -> pd.DataFrame:
+    offered = proposed_names.words_of(ws, name)
     said, total = cluster_names.names_of(ws, name), max(1, int(data.sizes(ws, name).sum()))
     found = []
     labelled = [row.mostly for row in rows if row.mostly is not None]
@@ -66,6 +69,8 @@ def _frame(ws: Workspace, name: str, rows: list[views.ClusterRow], against: str 
             {
                 "cluster": row.cluster,
                 "name": f"{own.name}{mark}" if own is not None else "",
+                "proposed": offered[row.cluster][0].word if row.cluster in offered else None,
+                "accept": False if row.cluster in offered else None,
                 "note": own.note if own is not None else "",
                 "clips": row.size,
                 "share": 100 * row.size / total,
@@ -74,7 +79,7 @@ def _frame(ws: Workspace, name: str, rows: list[views.ClusterRow], against: str 
                 "mostly": value,
             }
         )
-    columns = ["cluster", "name", "note", "clips", "share", "selected", "purity", "mostly"]
+    columns = ["cluster", "name", "proposed", "accept", "note", "clips", "share", "selected", "purity", "mostly"]
     return pd.DataFrame(found, columns=columns)
 
 
@@ -90,6 +95,8 @@ def _columns(against: str | None) -> dict[str, Any]:
         "name": text(
             "Name", width=150, max_chars=NAME_CHARS, help="Click twice to name a cluster; it shows everywhere"
         ),
+        "proposed": text("Proposed", width=104, help="By a model that reads words; nobody's name until it is accepted"),
+        "accept": st.column_config.CheckboxColumn("Accept", width=76, help="Make the proposed word the name"),
         "note": text("Note", width=90, max_chars=NOTE_CHARS),
         "clips": number("Clips", format="localized", width=50),
         "share": number("Of all", format="%.1f %%", width=54),
@@ -104,6 +111,9 @@ def _keep(ws: Workspace, name: str, key: str, rows: list[views.ClusterRow]) -> N
     said = cluster_names.names_of(ws, name)
     for place, change in dict(st.session_state[key].get("edited_rows", {})).items():
         cluster = rows[int(place)].cluster
+        if change.get("accept"):
+            proposed_names.accept(ws, name, cluster)
+            continue
         own = said.get(cluster)
         text = str(change.get("name", own.name if own else "") or "")
         if own is not None and own.overlap is not None and text == f"{own.name}?":

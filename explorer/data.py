@@ -26,7 +26,11 @@ from explorer.clip_file import ClipFile
 HEAVY_COLUMNS = ("path_bytes", "cuts_s", "scores", "signatures", "step_s")
 OTHER_CLIPS = "made of another list of clips"
 OTHER_CLUSTERS = "clusters changed since"
-_ENTRIES = 64
+# How many of each kind the caches hold, by what one takes; the workspaces of a few sessions fit together.
+_MAPS = 64  # memory maps: next to nothing
+_RUNS = 24  # of selections: pages draw up to eight at once, each with its picks, its curve and its mask
+_COLUMNS = 8  # a value for every clip, or a table of videos
+_WORKSPACES = 4  # what there is one of in a workspace
 
 
 def clip_frame(ws: Workspace, rows: np.ndarray) -> pd.DataFrame:
@@ -55,9 +59,24 @@ def rows_of(ws: Workspace, clip_ids: Sequence[str]) -> np.ndarray:
     return _clip_file(str(ws.path), _fingerprint(ws, "clips")).rows_of(clip_ids)
 
 
+def ids_at(ws: Workspace, rows: np.ndarray) -> list[str]:
+    """Ids of the clips at `rows`, int (m,) ascending; for as many as are written somewhere, not for all there are."""
+    return _clip_file(str(ws.path), _fingerprint(ws, "clips")).ids_at(np.asarray(rows, np.int64))
+
+
 def hours(ws: Workspace) -> np.ndarray:
     """Length of every clip, hours, float32 (N,)."""
     return _hours(str(ws.path), _fingerprint(ws, "clips"))
+
+
+def total_hours(ws: Workspace, rows: np.ndarray | None = None) -> tuple[float, int]:
+    """Length of clips (all by default), hours, and how many of them are not in it: their times are not known.
+
+    NaN where no clip's times are known; 0 of no clips.
+    """
+    if rows is None:
+        return _all_hours(str(ws.path), _fingerprint(ws, "clips"))
+    return _known_sum(hours(ws)[rows])
 
 
 def source_codes(ws: Workspace) -> np.ndarray:
@@ -202,42 +221,55 @@ def _of_other_clips(ws: Workspace, key: str) -> bool:
     return artefact is not None and not ws.fits(artefact)
 
 
-@st.cache_resource(max_entries=_ENTRIES, show_spinner=False)
+@st.cache_resource(max_entries=_MAPS, show_spinner=False)
 def _mapped(path: str, key: str, fingerprint: str, name: str) -> np.ndarray:
     return Workspace.open(path).array(key, name)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=_WORKSPACES, show_spinner=False)
 def _clip_file(path: str, fingerprint: str) -> ClipFile:
     return ClipFile(Workspace.open(path).artefact_path("clips"))
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@st.cache_resource(max_entries=_WORKSPACES, show_spinner=False)
 def _hours(path: str, fingerprint: str) -> np.ndarray:
     file = _clip_file(path, fingerprint)
     seconds = pc.subtract(file.column("end_s"), file.column("start_s"))
     return _kept(np.asarray(seconds, np.float32) / np.float32(3600))
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@st.cache_resource(max_entries=_WORKSPACES, show_spinner=False)
+def _all_hours(path: str, fingerprint: str) -> tuple[float, int]:
+    return _known_sum(_hours(path, fingerprint))
+
+
+def _known_sum(values: np.ndarray) -> tuple[float, int]:
+    known = np.isfinite(values)
+    n_known = int(np.count_nonzero(known))
+    if len(values) and not n_known:
+        return float("nan"), len(values)
+    return float(values[known].sum(dtype=np.float64)), len(values) - n_known
+
+
+@st.cache_resource(max_entries=_WORKSPACES, show_spinner=False)
 def _source_codes(path: str, fingerprint: str) -> np.ndarray:
     codes = _clip_file(path, fingerprint).column("source").combine_chunks().fill_null("").dictionary_encode()
     return _kept(np.asarray(codes.indices, np.int32))
 
 
-@st.cache_resource(max_entries=6, show_spinner=False)
+@st.cache_resource(max_entries=_COLUMNS, show_spinner=False)
 def _table(path: str, key: str, fingerprint: str) -> pd.DataFrame:
     found = Workspace.open(path).table(key)
     return found.drop_columns([name for name in HEAVY_COLUMNS if name in found.column_names]).to_pandas()
 
 
-@st.cache_resource(max_entries=_ENTRIES, show_spinner=False)
+@st.cache_resource(max_entries=_RUNS, show_spinner=False)
 def _frame(path: str, key: str, fingerprint: str, name: str) -> pd.DataFrame:
     file = Workspace.open(path).artefact_path(key) / f"{name}.parquet"
     return pq.read_table(file, partitioning=None).to_pandas()
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=_RUNS, show_spinner=False)
 def _picks_by_id(path: str, name: str, fingerprint: str, clips_fingerprint: str) -> pd.DataFrame:
     found = _frame(path, f"selections/{name}", fingerprint, "picks")
     here = _clip_file(path, clips_fingerprint).column("clip_id")
@@ -245,7 +277,7 @@ def _picks_by_id(path: str, name: str, fingerprint: str, clips_fingerprint: str)
     return found.assign(row=rows)[rows >= 0].reset_index(drop=True)
 
 
-@st.cache_resource(max_entries=_ENTRIES, show_spinner=False)
+@st.cache_resource(max_entries=_RUNS, show_spinner=False)
 def _mask(path: str, name: str, fingerprint: str, clips_fingerprint: str) -> np.ndarray:
     workspace = Workspace.open(path)
     mask = np.zeros(workspace.n_rows("clips"), bool)
@@ -254,7 +286,7 @@ def _mask(path: str, name: str, fingerprint: str, clips_fingerprint: str) -> np.
     return mask
 
 
-@st.cache_resource(max_entries=_ENTRIES, show_spinner=False)
+@st.cache_resource(max_entries=_COLUMNS, show_spinner=False)
 def _column(path: str, name: str, fingerprint: str, clips_fingerprint: str) -> np.ndarray | None:
     workspace = Workspace.open(path)
     found = pq.read_table(workspace.artefact_path(f"columns/{name}"), partitioning=None)

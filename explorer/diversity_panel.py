@@ -7,7 +7,7 @@ from __future__ import annotations
 import streamlit as st
 
 from curation import diversity
-from curation.diversity import DiversityTable
+from curation.diversity_table import DiversityTable, report_lines
 from curation.errors import ConcordError
 from curation.workspace import Workspace
 from explorer import clip_panel, data, evaluate_charts, figures, forms, jobs_panel
@@ -56,7 +56,7 @@ def show(ws: Workspace, run: str) -> None:
         st.dataframe(frame, hide_index=True, height=38 + 35 * len(frame))
         for notice in found.notices:
             st.caption(words.literal(notice, 300))
-        text = "\n".join(diversity.report_lines(found)) + "\n"
+        text = "\n".join(report_lines(found)) + "\n"
         st.download_button("Table as Markdown", text, f"diversity-{run}.md", on_click="ignore",
                            icon=":material/download:", key="diversity.markdown")  # fmt: skip
     _side_by_side(ws, found)

@@ -98,15 +98,20 @@ def beside(rows: Sequence[Beside], title: str, *, dark: bool = False, height: in
                 "type": "data", "symmetric": False, "array": [v[2] - v[0] for _, v in known],
                 "arrayminus": [v[0] - v[1] for _, v in known], "thickness": 1.5, "width": 3, "color": colour,
             },
-            customdata=[[rows[i].name, f"{v[1]:.1f}–{v[2]:.1f}"] for i, v in known],
-            hovertemplate=f"%{{customdata[0]}}, {name}<br>%{{x:.1f}} %, 95 % interval %{{customdata[1]}} %"
-            "<extra></extra>",
+            customdata=[[rows[i].name, _interval(v)] for i, v in known],
+            hovertemplate=f"%{{customdata[0]}}, {name}<br>%{{x:.1f}} %, %{{customdata[1]}}<extra></extra>",
         )  # fmt: skip
     _named_rows(figure, [row.name for row in rows], dark)
     figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0})
     reach = max(max(v[2] for v in (row.subset, row.random, row.matched) if v is not None) for row in rows)
     figure.update_xaxes(title_text=title, range=[0, max(5.0, 1.06 * reach)], showgrid=True)
     return figure
+
+
+def _interval(found: tuple[float, float, float]) -> str:
+    """An interval without width is one that nobody knows: of a single source, say."""
+    low, high = found[1:]
+    return f"95 % interval {low:.1f}–{high:.1f} %" if high > low else "its interval is not known"
 
 
 def _named_rows(figure: go.Figure, names: Sequence[str], dark: bool) -> None:

@@ -24,7 +24,7 @@ from curation.home import check_allowed
 from curation.workspace import Workspace
 from explorer import data, filters, forms, jobs_panel, marks, state
 from explorer.choosers import choose
-from explorer.state import param, set_params, whole_number
+from explorer.state import fill, param, set_params, whole_number
 from explorer.views import clips as clip_views
 from explorer.views import export, overview, words
 
@@ -107,7 +107,7 @@ def _what(workspace: Workspace, run: str | None) -> tuple[str, np.ndarray | None
         set_params(what=None)
         st.caption("What the address names cannot be exported here; this is shown instead.")
     key = f"export.what.{run}"
-    st.session_state[key] = what
+    fill(key, what)
 
     def keep() -> None:
         chosen = st.session_state[key]
@@ -148,7 +148,7 @@ def _number(label: str, name: str, default: int, low: int, high: int) -> int:
     """A whole number that is kept in the address."""
     given = whole_number(param(name))
     key = f"export.{name}"
-    st.session_state[key] = default if given is None else min(high, max(low, given))
+    fill(key, default if given is None else min(high, max(low, given)))
 
     def keep() -> None:
         value = st.session_state[key]

@@ -10,7 +10,7 @@ from explorer import alike, clip_columns, cluster_names, data, filters, measures
 from explorer.choosers import choose, reseed, search, several
 from explorer.clip_columns import Column
 from explorer.filters import RESET, SCORE, Filter
-from explorer.state import param, set_params
+from explorer.state import fill, param, set_params
 from explorer.views import clips as views
 from explorer.views import conditions, words
 from explorer.views.conditions import Condition
@@ -34,9 +34,9 @@ def draw(ws: Workspace, run: str | None) -> None:
         _column(ws, run)
         _sql(ws)
     with st.popover("Find like this", icon=":material/image_search:", width="content"):
-        asked = alike.draw_drop(ws)
+        asked = alike.draw_words(ws) or alike.draw_drop(ws)
         if asked:
-            like, by = asked.split(" ")
+            like, _, by = asked.rpartition(" ")
             set_params(like=like, by=by, sort=None, **dict.fromkeys(RESET))
             st.rerun()
 
@@ -189,7 +189,7 @@ def _health(ws: Workspace) -> None:
     for column, answer, label in ((left, "yes", "Health: only"), (right, "no", "Health: without")):
         chosen = [one.column for one in given if one.op == "is" and one.text == answer and one.column in flags]
         key = f"filter.flags.{answer}"
-        st.session_state[key] = chosen
+        fill(key, chosen)
         taken = {one.column for one in given if one.op == "is" and one.column not in chosen}
         options = [name for name in flags[:FLAGS_SHOWN] if name not in taken]
         column.multiselect(
@@ -234,7 +234,7 @@ def _range(ws: Workspace, run: str | None, name: str, label: str, unit: str) -> 
     now = _present(name)
     ends = [default if end is None else min(max(end, low), high) for end, default in ((now.low, low), (now.high, high))]
     key = f"filter.range.{name}"
-    st.session_state[key] = (min(ends), max(ends))
+    fill(key, (min(ends), max(ends)))
 
     def keep() -> None:
         a, b = st.session_state[key]
@@ -260,7 +260,7 @@ def _step(low: float, high: float) -> float:
 
 def _yes_or_no(column: Column) -> None:
     now, key = _present(column.name), f"filter.is.{column.name}"
-    st.session_state[key] = now.text or "all"
+    fill(key, now.text or "all")
 
     def keep() -> None:
         value = st.session_state[key]
@@ -271,7 +271,7 @@ def _yes_or_no(column: Column) -> None:
 
 def _has(column: Column) -> None:
     key = f"filter.has.{column.name}"
-    st.session_state[key] = _present(column.name).text
+    fill(key, _present(column.name).text)
 
     def keep() -> None:
         _put(Condition(column.name, "has", text=str(st.session_state[key]).strip()))
@@ -290,7 +290,7 @@ def _put(condition: Condition) -> None:
 
 def _sql(ws: Workspace) -> None:
     key = "filter.sql"
-    st.session_state[key] = param("sql")
+    fill(key, param("sql"))
 
     def keep() -> None:
         set_params(sql=str(st.session_state[key]).strip()[: clip_columns.SQL_MAX] or None, **dict.fromkeys(RESET))

@@ -7,7 +7,7 @@ kept, so that stepping through them computes nothing again. Widgets for all of i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
@@ -16,8 +16,7 @@ from curation import review
 from curation.errors import ConcordError
 from curation.workspace import Workspace
 from explorer import alike, clip_columns, cluster_names, data, marks, measures, run_measures
-from explorer.pair_panel import numbers_of
-from explorer.state import param, set_params, whole_number
+from explorer.state import param, set_params, whole_number, whole_numbers
 from explorer.views import clips as views
 from explorer.views import conditions, words
 
@@ -29,7 +28,8 @@ PARAMETERS = (
 WORDS_OF = {
     "k_a": "sound clusters", "k_v": "picture clusters", "cell": "a cell", "sel": "selected or not",
     "without": "a selection", "text": "text", "truth": "known answers", "rows": "a mark on the map",
-    "lost": "a step of the funnel", "col": "a column", "said": "a review", "like": "a clip or file to resemble",
+    "lost": "a step of the funnel", "col": "a column", "said": "a review",
+    "like": "a clip or file to resemble, or words to fit",
 }  # fmt: skip
 LOST_WORDS = {
     "measured": "without a value in a layer", "healthy": "not healthy", "copies": "copies of another clip",
@@ -39,8 +39,8 @@ SAID_WORDS = {
     "keep": "kept", "drop": "dropped", "maybe": "maybe", "none": "not reviewed", "final": "in the final choice",
     "against": "review against the machine",
 }  # fmt: skip
-SCORE = "score"
-"""Name under which conditions and orders mean the score of the run that is shown."""
+SCORE = " selection score"
+"""Name under which conditions mean the score of the run that is shown; no column's name begins with a space."""
 MARKED_LIMIT = 5000
 _MARKED = "filters.marked"
 
@@ -66,12 +66,15 @@ class Filter:
 
 @dataclass(frozen=True)
 class Found:
-    """Clips that meet all conditions: `rows` int32 (m,) ascending; `head` the first `views.HEAD` of them in order."""
+    """Clips that meet all conditions: `rows` int32 (m,) ascending; `head` the first `views.HEAD` of them in order;
+    `hours` of those whose times are known, not of the `untimed`.
+    """
 
     rows: np.ndarray
     head: np.ndarray
     hours: float
     selected: int
+    untimed: int = 0
 
 
 def active(ws: Workspace, run: str | None) -> list[Filter]:
@@ -143,7 +146,7 @@ def _clusters(ws: Workspace, side: str, noun: str) -> Filter | None:
 
 
 def _cell(ws: Workspace) -> Filter | None:
-    place = numbers_of(param("cell"), 2)
+    place = whole_numbers(param("cell"), 2)
     known = data.clusterings(ws)
     if place is None or param("a") not in known or param("v") not in known:
         return None
@@ -257,8 +260,8 @@ def _like(ws: Workspace) -> Filter | None:
 
 def _columns(ws: Workspace, run: str | None) -> tuple[list[Filter], bool]:
     """Conditions on columns, and whether some named one that is not there: those leave the address."""
-    given = conditions.parse(param("col"))
     known = clip_columns.columns_of(ws)
+    given = [_of_the_run(one, known) for one in conditions.parse(param("col"))]
     kept = [one for one in given if _fits(one, known, run)]
     if param("col") != conditions.spell(kept):
         set_params(col=conditions.spell(kept) or None)
@@ -271,8 +274,13 @@ def _columns(ws: Workspace, run: str | None) -> tuple[list[Filter], bool]:
     return found, len(kept) < len(given)
 
 
+def _of_the_run(one: conditions.Condition, known: dict[str, clip_columns.Column]) -> conditions.Condition:
+    """A condition on `score`, as addresses spelled it before, means the run's where there is no such column."""
+    return replace(one, column=SCORE) if one.column == "score" and "score" not in known else one
+
+
 def _fits(one: conditions.Condition, known: dict[str, clip_columns.Column], run: str | None) -> bool:
-    if one.column == SCORE and SCORE not in known:
+    if one.column == SCORE:
         return run is not None and one.op == "in"
     ops = {"yes": "is", "number": "in", "text": "has"}
     return one.column in known and ops[known[one.column].kind] == one.op
@@ -332,5 +340,5 @@ def _found(
     head = _order.first(rows).astype(np.int32)
     for part in (rows, head):
         part.flags.writeable = False
-    hours = float(data.hours(ws)[rows].sum(dtype=np.float64)) if len(rows) else 0.0
-    return Found(rows, head, hours, int(data.selected_mask(ws, run)[rows].sum()) if run else 0)
+    hours, untimed = data.total_hours(ws, rows)
+    return Found(rows, head, hours, int(data.selected_mask(ws, run)[rows].sum()) if run else 0, untimed)

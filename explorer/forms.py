@@ -12,9 +12,10 @@ from typing import Any
 
 import streamlit as st
 
-from curation.config import Config, SettingInfo, describe_settings
+from curation.config import Config
 from curation.errors import ConcordError
 from curation.home import browsable_roots, check_allowed, subfolders
+from curation.setting_list import SettingInfo, describe_settings
 from curation.workspace import Workspace
 from explorer.views import words
 

@@ -58,7 +58,9 @@ def draw_found(workspace: Workspace | None, spec: SourceSpec | None) -> Preview 
         forms.show_problem(error)
         _draw_other(workspace)
         return None
-    line = ingest.found_line(len(found.paths), not found.is_whole, found.n_skipped, found.problems)
+    line = ingest.found_line(
+        len(found.paths), not found.is_whole, found.n_skipped, found.problems, found.files_looked_at
+    )
     st.text(f"{ingest.KINDS[spec.kind]} · {spec.path}\n{line}")
     if spec.kind == "list":
         ingest_sources.draw_columns(workspace, spec)

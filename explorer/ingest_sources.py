@@ -13,9 +13,10 @@ import streamlit as st
 
 from curation import sourcespec
 from curation.errors import ConcordError
-from curation.home import browsable_roots, check_allowed, files_in, subfolders
+from curation.home import browsable_roots, check_allowed, check_allowed_place, files_in, subfolders
 from curation.preview import columns_of_list
 from curation.sourcespec import SourceSpec
+from curation.urls import is_url
 from curation.workspace import Workspace
 from explorer import forms, state
 from explorer.choosers import number
@@ -25,7 +26,8 @@ from explorer.views import ingest, words
 PARAMS = ("folder", "source", "file", "media", "titles", "keep")
 SUFFIXES = {"list": (".txt", ".lst", ".csv", ".tsv", ".parquet"), "metadata": (".tsv", ".txt"), "tars": (".tar",)}
 HELP = {
-    "folder": "All media files below one folder. They stay where they are and are only read.",
+    "folder": "All media files below one folder, also of a store (s3://bucket/folder, where CONCORD_ROOTS names it). "
+    "They stay where they are and are only read.",
     "list": "A txt with one path a line, or a csv, tsv or parquet with a column `path`; other columns are kept and can "
     "filter, colour and bound.",
     "metadata": "The reference's metadata.tsv (an address or YouTube id and a JSON object a line), and the folder of "
@@ -38,20 +40,20 @@ def pending() -> SourceSpec | None:
     """The source that the address names and that is not part of the workspace yet; None without one, or with the
     reason drawn where it may not be read."""
     if param("folder"):
-        folder = forms.allowed_folder(param("folder"))
+        folder = _allowed_folder(param("folder"))
         return sourcespec.folder(folder) if folder else None
     kind, file = param("source"), param("file")
     if kind not in ("list", "metadata", "tars") or not file:
         return None
     try:
-        path = check_allowed(file)
-        media = check_allowed(param("media")) if param("media") else None
+        path = check_allowed_place(file)
+        media = check_allowed_place(param("media")) if param("media") else None
         if kind == "list":
             keep = [name for name in param("keep").split("\n") if name]
             return sourcespec.file_list(path, media, title=param("titles"), columns=keep)
         if kind == "tars":
             return sourcespec.tars(path)
-        return sourcespec.metadata(path, media or path.parent)
+        return sourcespec.metadata(path, media or sourcespec.file_list(path).media)
     except ConcordError as error:
         forms.show_problem(error)
         return None
@@ -91,11 +93,23 @@ def _folder_question(workspace: Workspace | None) -> None:
     text = forms.folder_input("Folder on this machine", "ingest.folder" if workspace is None else "ingest.root")
     key = "ingest.look" if workspace is None else "ingest.use"
     if st.button("Look into this folder", type="primary", icon=":material/search:", key=key):
-        folder = forms.allowed_folder(text)
+        folder = _allowed_folder(text)
         if folder is not None:
             forget()
-            state.set_params(folder=str(folder))
+            state.set_params(folder=folder)
             st.rerun()
+
+
+def _allowed_folder(text: str) -> str | None:
+    """A folder of this machine or of a store; None with the reason drawn."""
+    if not is_url(text):
+        folder = forms.allowed_folder(text)
+        return None if folder is None else str(folder)
+    try:
+        return check_allowed_place(text)
+    except ConcordError as error:
+        forms.show_problem(error)
+        return None
 
 
 def _file_question(kind: str) -> None:
@@ -111,16 +125,16 @@ def _file_question(kind: str) -> None:
             st.caption("Enter the file and the folder of the videos first." if file else "Enter a path first.")
             return
         try:
-            path = check_allowed(file)
-            folder = check_allowed(media) if media else None
+            path = check_allowed_place(file)
+            folder = check_allowed_place(media) if media else None
         except ConcordError as error:
             forms.show_problem(error)
             return
-        if not path.exists():
+        if not is_url(path) and not Path(path).exists():
             st.error(words.literal(f"There is no {path}.", 300), icon=":material/error:")
             return
         forget()
-        state.set_params(source=kind, file=str(path), media=str(folder) if folder else None)
+        state.set_params(source=kind, file=path, media=folder)
         st.rerun()
 
 

@@ -10,8 +10,8 @@ import streamlit as st
 
 from curation.workspace import Workspace
 from explorer import cluster_names, data, marks, measures
+from explorer.views import map_names, words
 from explorer.views import maps as views
-from explorer.views import words
 
 SIDES = ("audio", "visual")
 LAYOUTS = {"pca": "principal components", "umap": "UMAP"}
@@ -61,6 +61,27 @@ def _color_prints(ws: Workspace, run: str | None, chosen: str, layout: str) -> t
     elif chosen.startswith("c:"):
         prints.append(ws.fingerprint(f"columns/{chosen[2:]}") or "" if chosen[2:] in data.columns(ws) else "")
     return tuple(prints)
+
+
+def names_on(
+    ws: Workspace, modality: str, layout: str, chosen: str
+) -> tuple[str | None, list[tuple[float, float, str]]]:
+    """The clustering whose clusters are named on a map, None without one, and where which name stands.
+
+    That of the colours where it is of the map's own modality, else the one that tells most about the other's: where a
+    cluster of sounds lies on the map of pictures says little.
+    """
+    colored = chosen.removeprefix("k:")
+    layer = colored if colored in measures.names_of(ws, modality) else best_layer(ws, modality)
+    if layer is None or coordinates(ws, layout).get(modality) is None:
+        return None, []
+    named = {cluster for cluster, said in cluster_names.names_of(ws, layer).items() if said.name}
+    clusters = map_names.chosen(data.sizes(ws, layer), named)
+    key = _key(modality, layout)
+    prints = (ws.fingerprint(key) or "", ws.fingerprint(f"clusterings/{layer}") or "")
+    places = _centres(str(ws.path), key, layer, tuple(clusters), home(ws, modality, layout), prints)
+    called = cluster_names.labels(ws, layer, clusters)
+    return layer, [(float(x), float(y), text) for (x, y), text in zip(places, called) if np.isfinite(x)]
 
 
 def drawn(
@@ -134,6 +155,14 @@ def _column(values: np.ndarray) -> views.Coloring:
     if set(called) <= {"True", "False"}:
         return views.share(codes == (called.index("True") if "True" in called else -2), codes >= 0, ("no", "yes"))
     return views.groups(codes, called)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _centres(
+    path: str, key: str, layer: str, clusters: tuple[int, ...], window: views.Window, prints: tuple[str, ...]
+) -> np.ndarray:
+    ws = Workspace.open(path)
+    return map_names.centres(ws.array(key, "xy"), data.assignments(ws, layer), list(clusters), window)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)

@@ -10,11 +10,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from curation.errors import ConcordError
 from curation.workspace import Workspace
-from explorer import clip_panel, data, jobs_panel, map_measures, marks, measures, routes
+from explorer import clip_panel, data, jobs_panel, map_measures, marks, measures, review_panel, routes
 from explorer.choosers import choose
 from explorer.components.map import Legend, MapEvent, twin_map
 from explorer.layout import wrapped
-from explorer.state import goto, param, set_params
+from explorer.state import fill, goto, param, set_params
 from explorer.theme import Modality, category_colors, palette, scale_stops
 from explorer.views import maps as views
 from explorer.views import words
@@ -31,7 +31,7 @@ _UMAP_FITTED = 100_000
 def choose_view(ws: Workspace, run: str | None) -> tuple[str, str]:
     """The layout and the colour, from the address; beside them what makes the layout that is missing."""
     there = map_measures.layouts(ws)
-    first, second, _ = wrapped([2.2, 3, 2.8], "map", "bottom")
+    first, second, third = wrapped([2.2, 3, 2.8], "map", "bottom")
     with first:
         options = map_measures.color_options(ws, run)
         best = map_measures.best_layer(ws, "visual") or map_measures.best_layer(ws, "audio")
@@ -45,7 +45,21 @@ def choose_view(ws: Workspace, run: str | None) -> tuple[str, str]:
             layout = there[0]
             set_params(lay=None)
             _offer_umap(ws, there)
+    if data.clusterings(ws):
+        with third:
+            _choose_names()
     return layout, color
+
+
+def _choose_names() -> None:
+    """Whether clusters are named on the maps: they are, unless the address says `names=no`."""
+    fill("map.names", param("names") != "no")
+    st.toggle(
+        "Names of clusters", key="map.names",
+        on_change=lambda: set_params(names=None if st.session_state["map.names"] else "no"),
+        help="Where the named and the largest clusters of each map lie most densely: sounds on the sound map, pictures "
+        "on the picture map.",
+    )  # fmt: skip
 
 
 def _offer_umap(ws: Workspace, there: list[str]) -> None:
@@ -91,8 +105,10 @@ def _draw_map(
     drawn = map_measures.drawn(ws, modality, layout, window, color, run, token)
     coloring = map_measures.coloring(ws, run, color, layout)
     title, hue = TITLES[modality]
+    layer, names = map_measures.names_on(ws, modality, layout, color) if param("names") != "no" else (None, [])
     with column:
-        st.markdown(f"**:{hue}[{title}]**")
+        noted = f" :small[names: {words.literal(words.layer(layer))}]" if layer and names else ""
+        st.markdown(f"**:{hue}[{title}]**{noted}")
         twin_map(
             modality=modality,
             home=home,
@@ -108,6 +124,7 @@ def _draw_map(
             visible=drawn.visible,
             legend=legend_of(coloring, modality, color, bool(token), _hues_of(ws, color)),
             label=title,
+            names=names,
             point_url=routes.point_url(ws),
             current=_place_of_opened(ws, layout, modality),
             key=f"map.{modality}",
@@ -230,7 +247,8 @@ def draw_marked(ws: Workspace, run: str | None) -> None:
     marked = map_measures.marked_rows(ws, token)
     if len(marked):
         _draw_facts(ws, run, token, marked)
-    elif row is None:
+    review_panel.draw_last(ws)
+    if not len(marked) and row is None:
         st.caption("Draw around clips in one map: the same clips are marked in the other, and listed here.")
         return
     stills, panel = (
@@ -240,7 +258,9 @@ def draw_marked(ws: Workspace, run: str | None) -> None:
     shown = views.some_of(marked, STILLS)
     if len(marked):
         with stills:
-            clip_panel.grid(ws, shown, run, "map.grid", tile_width=120, max_height=420)
+            clip_panel.grid(
+                ws, shown, run, "map.grid", tile_width=120, max_height=420, decisions=review_panel.decided(ws, shown)
+            )
             if len(marked) > STILLS:
                 st.caption(f"{STILLS} of {words.count(len(marked))}, drawn at random.")
     if panel is not None and row is not None:
@@ -261,10 +281,12 @@ def _draw_facts(ws: Workspace, run: str | None, token: str, marked: np.ndarray) 
     if run:
         mask = data.selected_mask(ws, run)
         text += f" · {words.percent(float(mask[marked].mean()))} selected (all {words.percent(float(mask.mean()))})"
+    st.markdown(text)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(text, width="content")
         if st.button("Open in Clips", key="map.open", icon=":material/open_in_new:"):
             goto("clips", rows=token, clip=None)
+        where = "sound" if side == "audio" else "picture"
+        review_panel.answer_popover(ws, marked, f"the clips marked in the {where} map", "map.all")
         st.button(
             "Unmark", key="map.clear", icon=":material/close:", type="tertiary",
             on_click=lambda: set_params(rows=None, side=None, clip=None),

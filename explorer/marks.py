@@ -18,6 +18,7 @@ import numpy as np
 
 from curation.atomic import write_array
 from curation.workspace import Workspace
+from explorer.kept_files import forget_old
 
 KEPT = 50
 _TOKEN = re.compile(r"[0-9a-f]{20}")
@@ -37,7 +38,7 @@ def save(ws: Workspace, rows: np.ndarray) -> str:
             os.utime(path)
     else:
         write_array(path, packed)
-        _forget_old(path.parent)
+        forget_old(path.parent, KEPT)
     return token
 
 
@@ -77,13 +78,3 @@ def _clips_hash(ws: Workspace) -> str:
 
 def _path(ws: Workspace, token: str) -> Path:
     return ws.path / "marks" / f"{token}.npy"
-
-
-def _forget_old(folder: Path) -> None:
-    """Remove all but the sets used last; another session may remove the same ones."""
-    aged = []
-    for path in folder.glob("[!.]*.npy"):
-        with suppress(OSError):
-            aged.append((path.stat().st_mtime_ns, path))
-    for _, path in sorted(aged, reverse=True)[KEPT:]:
-        path.unlink(missing_ok=True)

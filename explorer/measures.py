@@ -294,8 +294,9 @@ def candidates(ws: Workspace) -> int:
 
 
 def mean_hours(ws: Workspace) -> float:
-    """Mean length of a clip, hours; 0 without clips."""
-    return float(data.hours(ws).mean(dtype=np.float64)) if data.n_clips(ws) else 0.0
+    """Mean length of the clips whose times are known, hours; 0 without clips, NaN where none are known."""
+    hours, untimed = data.total_hours(ws) if data.n_clips(ws) else (0.0, 0)
+    return hours / max(1, data.n_clips(ws) - untimed)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

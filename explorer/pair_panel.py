@@ -10,17 +10,19 @@ from streamlit.delta_generator import DeltaGenerator
 
 from curation.errors import ConcordError
 from curation.workspace import Workspace
-from explorer import clip_panel, cluster_names, data, marks, measures, pair_measures
+from explorer import clip_panel, cluster_names, data, marks, measures, pair_measures, review_panel
 from explorer.choosers import choose, reseed
 from explorer.components.heatmap import HeatmapEvent, heatmap
 from explorer.layout import wrapped
-from explorer.state import goto, param, set_params, whole_number
+from explorer.state import goto, param, set_params, whole_numbers
 from explorer.views import clips as clip_views
 from explorer.views import contingency as tables
 from explorer.views import words
 
 STILLS = 8
 SIDE_STILLS = 3
+MANY = 60
+"""Rows or columns above which the table is drawn larger: cells are a few pixels there."""
 
 
 @dataclass(frozen=True)
@@ -149,21 +151,14 @@ def draw_heatmap(view: View) -> None:
         selected_cell=place,
         selected_box=chosen_box(view),
         key="pair.heatmap",
-        height=540,
+        height=540 if max(values.shape) <= MANY else 640,
         on_event=keep,
     )
 
 
-def numbers_of(text: str, n: int) -> list[int] | None:
-    """`n` whole numbers, separated by commas, from the address; None for anything else."""
-    found = [whole_number(part) for part in text[:100].split(",")]
-    known = [number for number in found if number is not None]
-    return known if len(known) == len(found) == n else None
-
-
 def chosen_cell(view: View) -> tuple[int, int] | None:
     """Positions (row, column) of the cell in the address, which names clusters; None without such a cell."""
-    found = numbers_of(param("cell"), 2)
+    found = whole_numbers(param("cell"), 2)
     if found is None:
         return None
     r, c = view.pair.rows.position(found[0]), view.pair.cols.position(found[1])
@@ -172,7 +167,7 @@ def chosen_cell(view: View) -> tuple[int, int] | None:
 
 def chosen_box(view: View) -> tuple[int, int, int, int] | None:
     """First row and column, last row and column of the box in the address, places as drawn; None without one."""
-    found = numbers_of(param("box"), 4)
+    found = whole_numbers(param("box"), 4)
     height, width = view.pair.candidates.counts.shape
     if found is None or not (0 <= found[0] <= found[2] < height and 0 <= found[1] <= found[3] < width):
         return None
@@ -181,10 +176,13 @@ def chosen_box(view: View) -> tuple[int, int, int, int] | None:
 
 def draw_folded(view: View) -> None:
     """Says so where not every cluster has a row or column of its own."""
-    for folded, noun in ((view.pair.rows, "sound"), (view.pair.cols, "picture")):
-        if folded.shown[-1] == tables.OTHER:
-            shown = words.count(len(folded.shown) - 1, f"{noun} clusters")
-            st.caption(f"The largest {shown} of {len(folded.lookup):,} have a place of their own; the rest is “other”.")
+    shown = [
+        f"{words.count(len(folded.shown) - 1, f'{noun} clusters')} of {len(folded.lookup):,}"
+        for folded, noun in ((view.pair.rows, "sound"), (view.pair.cols, "picture"))
+        if folded.shown[-1] == tables.OTHER
+    ]
+    if shown:
+        st.caption(f"The largest {' and '.join(shown)} have a place of their own; the rest is “other”.")
 
 
 def draw_information(ws: Workspace, view: View) -> None:
@@ -244,21 +242,35 @@ def draw_cell(ws: Workspace, view: View) -> None:
         st.caption("No selected clip is here: look at all candidates." if view.of == "selected" else "No clip is here.")
         return
     shown = _ordered(ws, view, members)[:STILLS]
-    clip_panel.grid(ws, shown, view.run, "pair.grid", tile_width=84)
-    if place is not None:
-        named = f"{view.pair.rows.shown[place[0]]},{view.pair.cols.shown[place[1]]}"
-        clip_panel.open_in_clips(
-            f"Open all {len(members):,} in Clips", "pair.open", a=view.pair.sound, v=view.pair.picture, cell=named,
-            sel="yes" if view.of == "selected" else None, clip=None,
-        )  # fmt: skip
-    else:
-        _open_box(ws, members)
+    clip_panel.grid(ws, shown, view.run, "pair.grid", tile_width=84, decisions=review_panel.decided(ws, shown))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if place is not None:
+            named = f"{view.pair.rows.shown[place[0]]},{view.pair.cols.shown[place[1]]}"
+            clip_panel.open_in_clips(
+                f"Open all {len(members):,} in Clips", "pair.open", a=view.pair.sound, v=view.pair.picture, cell=named,
+                sel="yes" if view.of == "selected" else None, clip=None,
+            )  # fmt: skip
+        else:
+            _open_box(ws, members)
+        review_panel.answer_popover(ws, members, _meant(ws, view, r, c), "pair.all")
+    review_panel.draw_last(ws)
     row = clip_panel.opened_row(ws)
     if row is None or row not in members:
         set_params(clip=None)
         row = int(shown[0])
     clip_panel.show_player(ws, row, shown, "pair.player", height=200)
     _draw_sides(ws, view, r, c)
+
+
+def _meant(ws: Workspace, view: View, r: np.ndarray, c: np.ndarray) -> str:
+    """In plain words which clips a cell or box holds: `sound 1 barking × picture 2 of all candidates`."""
+    sides = []
+    for noun, name, folded, at in (
+        ("sound", view.pair.sound, view.pair.rows, r), ("picture", view.pair.picture, view.pair.cols, c),
+    ):  # fmt: skip
+        one = f"{noun} {_name(ws, name, int(folded.shown[at[0]]))}"
+        sides.append(one if len(at) == 1 else words.count(len(at), f"{noun} clusters"))
+    return f"{' × '.join(sides)}, {f'selected by {view.clips_of}' if view.clips_of else 'all candidates'}"
 
 
 def _open_box(ws: Workspace, members: np.ndarray) -> None:

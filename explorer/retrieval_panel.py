@@ -126,6 +126,7 @@ def _result(ws: Workspace, result: Result, seed_place: Any) -> None:
         st.markdown("**Along the budget**")
         drawn = list(dict.fromkeys([method, RANDOM, *methods]))[: evaluate_charts.LINES_MAX]
         figures.draw(evaluate_charts.precision_recall, views.lines(result, drawn), shown=method, key="retrieval.along")
+        st.caption("Means over seeds, without their intervals: those are at the dots, for as many clips as are right.")
     with st.expander("Every number", icon=":material/table:"):
         _numbers(result)
     _behind(ws, result, method)
@@ -148,9 +149,9 @@ def _clickable(name: str, figure: go.Figure, methods: list[str]) -> None:
 
 def _numbers(result: Result) -> None:
     frame = views.table(result)
-    shape = {name: st.column_config.NumberColumn(format="%.3f") for name in ("F1", "Average precision", "F, nats")}
-    shape["s"] = st.column_config.NumberColumn(format="%.2f", help="Median time of a choice")
+    shape = {"s": st.column_config.NumberColumn(format="%.2f", help="Median time of a choice")}
     st.dataframe(frame, hide_index=True, column_config=shape, height=min(560, 38 + 35 * len(frame)))
+    st.caption("± deviation over seeds. At the budget of as many clips as are right.")
     if "limit" in result.facts:
         st.caption(
             f"At most {100 * result.facts['limit']:.1f} % can be reached: some mismatched pairs share their class."

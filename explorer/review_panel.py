@@ -48,11 +48,9 @@ def browse(ws: Workspace, run: str | None, found: Found, order: views.Order, wha
         grid, panel = st.columns([1, 2.75], gap="small")
     with grid:
         badges = filter_editor.badges(ws, run, order, shown)
-        ids = [str(one) for one in data.clip_frame(ws, shown)["clip_id"]]
         clip_panel.grid(
-            ws, shown, run, "clips.grid", badges=badges, tile_width=116, max_height=780,
-            decisions=review_views.deciding(review.said_of(ws, ids), ids),
-        )  # fmt: skip
+            ws, shown, run, "clips.grid", badges=badges, tile_width=116, max_height=780, decisions=decided(ws, shown)
+        )
         pager(page, pages)
         if len(found.head) < len(found.rows) and page == pages:
             st.caption(f"The first {len(found.head):,} of {len(found.rows):,} in this order; narrow the conditions.")
@@ -125,16 +123,13 @@ def reviewer() -> str:
 def draw_head(ws: Workspace, run: str | None, found: Found, what: str, sentence: str = "", *, filtered: bool) -> None:
     """How many clips were found; machine, people and final; who answers; answers for all the clips found at once."""
     told = numbers(ws, run)
-    line = clip_panel.count_line(ws, len(found.rows), found.hours, found.selected, run, filtered=filtered)
+    line = clip_panel.count_line(ws, found, run, filtered=filtered)
     said, tools = st.columns([1.25, 1], vertical_alignment="center")
     note = f" · {sentence}" if sentence else ""
     said.caption(f"{line}{note}  \n{review_views.numbers_line(told, run)}")
     with tools, st.container(horizontal=True, horizontal_alignment="right"):
         with st.popover(words.literal(reviewer(), 20), icon=":material/person:", width="content", help="Who reviews"):
-            st.text_input(
-                "Your name", value=reviewer(), key="review.name", max_chars=40, on_change=_keep_name,
-                help="What different people say of a clip is kept side by side; who spoke last decides.",
-            )  # fmt: skip
+            _ask_name()
             people = review.reviewers(ws)
             for who, n in sorted(people.items(), key=lambda item: -item[1])[:20]:
                 st.caption(f"{words.literal(who)}: {words.count(n)}")
@@ -145,7 +140,7 @@ def draw_head(ws: Workspace, run: str | None, found: Found, what: str, sentence:
         ):
             shown = {name: param(name) for name in PARAMETERS if param(name)}
             goto("export", **({"what": "filter"} | shown if filtered else {}))
-    _draw_last(ws)
+    draw_last(ws)
 
 
 def numbers(ws: Workspace, run: str | None) -> review_views.Numbers:
@@ -154,25 +149,42 @@ def numbers(ws: Workspace, run: str | None) -> review_views.Numbers:
     return _numbers(str(ws.path), run or "", run_print, ws.fingerprint("clips") or "", review.stamp(ws))
 
 
-def answer_all(ws: Workspace, rows: np.ndarray, what: str, key: str) -> None:
-    """One answer for many clips at once (a filter, a cell, a cluster), after a question; undone with one button.
+def decided(ws: Workspace, rows: np.ndarray) -> list[str | None]:
+    """`keep`, `drop`, `maybe` or None: what counts of each of a few clips, int (m,); for grids."""
+    ids = [str(one) for one in data.clip_frame(ws, rows)["clip_id"]]
+    return review_views.deciding(review.said_of(ws, ids), ids)
 
-    rows: int (m,), `what` says in plain words which clips these are.
+
+def answer_popover(ws: Workspace, rows: np.ndarray, what: str, key: str) -> None:
+    """A button that opens the answers for all of `rows`, int (m,) ascending, with the name of who answers."""
+    with st.popover(f"Answer all {len(rows):,}", icon=":material/done_all:", width="content"):
+        answer_all(ws, rows, what, key)
+        _ask_name()
+
+
+def answer_all(ws: Workspace, rows: np.ndarray, what: str, key: str) -> None:
+    """One answer for many clips at once (a filter, a cell, a mark), after a question; undone with one button.
+
+    rows: int (m,), ascending; `what` says in plain words which clips these are.
     """
     if len(rows) > review.ANSWERS_MAX:
         st.caption(
-            f"{words.count(len(rows))} are more than are answered at once ({review.ANSWERS_MAX:,}). Add a condition."
+            f"{words.count(len(rows))} are more than are answered at once ({review.ANSWERS_MAX:,}). Narrow them first."
         )
         return
     st.markdown(f"**{words.count(len(rows))}**: {words.literal(what, 200)}")
-    asked = st.session_state.get(_ASKED, ("", 0, ""))
-    if asked[:2] == (key, len(rows)):
+    meant = _meant(ws, rows)
+    asked = st.session_state.get(_ASKED, ("", "", ""))
+    if asked[:2] == (key, meant):
         decision = asked[2]
         sure = f"{LABELS[decision]}: {words.count(len(rows))}, said by {words.literal(reviewer())}?"
-        st.markdown(sure)
+        ids = data.ids_at(ws, rows)
+        st.markdown(
+            f"{sure}  \n:small[{review_views.before_line(review_views.deciding(review.said_of(ws, ids), ids))}]"
+        )
         with st.container(horizontal=True):
             st.button("Yes, all of them", type="primary", key=f"{key}.sure", on_click=_say_all,
-                      args=(ws, rows, decision))  # fmt: skip
+                      args=(ws, rows, decision, meant))  # fmt: skip
             st.button("No", key=f"{key}.no", on_click=lambda: st.session_state.pop(_ASKED, None))
         st.caption("Your earlier answers on these clips come back with Undo.")
         return
@@ -180,7 +192,7 @@ def answer_all(ws: Workspace, rows: np.ndarray, what: str, key: str) -> None:
         for decision, label in LABELS.items():
             st.button(
                 label, key=f"{key}.{decision or 'none'}", on_click=st.session_state.__setitem__,
-                args=(_ASKED, (key, len(rows), decision)),
+                args=(_ASKED, (key, meant, decision)),
             )  # fmt: skip
 
 
@@ -209,13 +221,21 @@ def _record(ws: Workspace, event: ReviewAnswers) -> None:
     st.session_state[_CONFIRMED] = [*st.session_state.get(_CONFIRMED, []), event.batch][-CONFIRMED_KEPT:]
 
 
-def _say_all(ws: Workspace, rows: np.ndarray, decision: str) -> None:
+def _meant(ws: Workspace, rows: np.ndarray) -> str:
+    """Which clips a question is about: those of another list of clips are others, whatever their rows."""
+    told = (ws.fingerprint("clips") or "").encode()
+    return blake2b(np.asarray(rows, np.int64).tobytes() + told, digest_size=12).hexdigest()
+
+
+def _say_all(ws: Workspace, rows: np.ndarray, decision: str, meant: str) -> None:
     """Write one answer for every row, as one batch that can be undone."""
     st.session_state.pop(_ASKED, None)
+    if _meant(ws, rows) != meant:
+        st.session_state[_REFUSED] = "The list of clips was made anew meanwhile; nothing was said. Look at them again."
+        return
     batch, who = f"all-{review.fresh_batch()}", reviewer()
-    ids = ws.table("clips", ["clip_id"])["clip_id"].take(rows).to_pylist()
     try:
-        answers = [{"clip_id": clip, "decision": decision or None, "note": ""} for clip in ids]
+        answers = [{"clip_id": clip, "decision": decision or None, "note": ""} for clip in data.ids_at(ws, rows)]
         review.record(ws, answers, who, batch)
     except (ConcordError, OSError) as error:
         st.session_state[_REFUSED] = str(error)
@@ -224,8 +244,8 @@ def _say_all(ws: Workspace, rows: np.ndarray, decision: str) -> None:
     st.session_state[_LAST] = (str(ws.path), batch, who, text)
 
 
-def _draw_last(ws: Workspace) -> None:
-    """The last answer for many, and the way back."""
+def draw_last(ws: Workspace) -> None:
+    """The last answer for many, and the way back; for every page that offers such answers."""
     problem = st.session_state.pop(_REFUSED, None)
     if problem:
         st.error(words.literal(problem, 400), icon=":material/error:")
@@ -250,6 +270,13 @@ def _take_back(ws: Workspace, batch: str, who: str) -> None:
         st.session_state[_REFUSED] = str(error)
         return
     st.session_state.pop(_LAST, None)
+
+
+def _ask_name() -> None:
+    st.text_input(
+        "Your name", value=reviewer(), key="review.name", max_chars=40, on_change=_keep_name,
+        help="What different people say of a clip is kept side by side; who spoke last decides.",
+    )  # fmt: skip
 
 
 def _keep_name() -> None:

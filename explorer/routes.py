@@ -14,7 +14,9 @@ import functools
 import hashlib
 import json
 import os
+import secrets
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,17 +28,20 @@ import numpy as np
 import pyarrow.parquet as pq
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from curation import remote
 from curation.errors import ConcordError, MediaError, NotAllowedError
 from curation.home import cache_folder, check_allowed, open_allowed
 from curation.media import spectrogram
 from curation.media.location import locate
+from curation.media.roots import AllowedRoots
 from curation.media.sandbox import Sandbox
 from curation.records import real_path
+from curation.urls import is_url
 from curation.workspace import Workspace
-from explorer import access
+from explorer import access, growing
 from explorer.clip_file import ClipFile
 from explorer.media_cache import BoundedFolder
 from explorer.views import words
@@ -52,6 +57,7 @@ STILL_HEIGHT_PX = 180
 PROXY_HEIGHT_PX = 360
 CACHE_BYTES = {"stills": 500 << 20, "proxies": 2 << 30, "strips": 500 << 20}
 PREVIEW_BYTES = 1 << 30
+FRESH_S = 60.0  # how long a store's word on size and time of an object holds
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ def still_url(ws: Workspace, clip_id: str) -> str:
 
 
 def proxy_url(ws: Workspace, clip_id: str) -> str:
-    """Address of a clip as H.264/AAC that a browser plays and seeks in."""
+    """Address of a clip as H.264/AAC that a browser plays and seeks in; with `&live` it starts while it is cut."""
     return _url("proxy", ws=ws.path, clip=clip_id)
 
 
@@ -128,6 +134,11 @@ class Cutter:
         self._lock = threading.Lock()
         self._sandbox: Sandbox | None = None
         self._folders: dict[Path, BoundedFolder] = {}
+        self._growing: dict[str, Path] = {}
+
+    def growing(self, name: str) -> Path | None:
+        """Where a proxy that is being cut can be played from, by its name; None for one that is not."""
+        return self._growing.get(name)
 
     def cut(self, kind: Kind, span: Span, folder: BoundedFolder) -> Path:
         """The file of a span, made if it is not there. Raises `MediaError`, or `ConcordError` on a full disk."""
@@ -162,9 +173,16 @@ class Cutter:
             payload |= {"time_s": (span.start_s + span.end_s) / 2, "height": STILL_HEIGHT_PX}
         else:
             payload |= {"start_s": span.start_s, "end_s": min(span.end_s, span.start_s + PROXY_MAX_S)}
-        if kind is PROXY:
-            payload["height"] = PROXY_HEIGHT_PX
-        self.call(kind.task, payload)
+        if kind is not PROXY:
+            self.call(kind.task, payload)
+            return
+        place = out.with_name(f".{out.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+        self._growing[out.name] = place
+        try:
+            self.call(kind.task, payload | {"height": PROXY_HEIGHT_PX, "live": str(place)})
+        finally:
+            del self._growing[out.name]
+            place.unlink(missing_ok=True)  # left by a process that died
 
 
 CUTTER = Cutter()
@@ -248,6 +266,8 @@ def _find_clip(ws_path: str, fingerprint: str, clip: str) -> tuple[int, bytes, f
 
 
 def _span(path: str, start_s: float, end_s: float) -> Span:
+    if is_url(path):
+        return _span_in_store(path, start_s, end_s)
     try:
         held = locate(path)  # a member of a tar is in the tar
         resolved = check_allowed(held.file)
@@ -260,6 +280,25 @@ def _span(path: str, start_s: float, end_s: float) -> Span:
         raise _Refusal(404, "This is not a file.")
     place = str(resolved) + path[len(held.file) :]
     return Span(place, start_s, end_s, f"{info.st_size}-{info.st_mtime_ns}")
+
+
+def _span_in_store(url: str, start_s: float, end_s: float) -> Span:
+    try:
+        place = AllowedRoots().check_place(url)
+        facts = _facts_in_store(locate(place).file, int(time.monotonic() / FRESH_S))
+    except NotAllowedError:
+        raise _Refusal(403, "This file may not be read.") from None
+    except MediaError as error:
+        if error.code == remote.UNREACHABLE:
+            raise _Refusal(503, "The store of this file does not answer. Try again in a moment.") from None
+        raise _Refusal(404, f"The media file cannot be had from its store ({error.code}).") from None
+    return Span(place, start_s, end_s, f"{facts.size_bytes}-{facts.mtime_ns}")
+
+
+@functools.lru_cache(maxsize=4096)
+def _facts_in_store(url: str, _minute: int) -> remote.Facts:
+    """Asked once a minute: a page of sixty stills of one film is one request."""
+    return remote.facts(url)
 
 
 def _preview_span(path: str) -> Span:
@@ -310,20 +349,53 @@ def _route(name: str, handler: Handler) -> Route:
 
 
 def _clip_route(kind: Kind) -> Handler:
-    async def handler(_request: Request, parameters: dict[str, str]) -> Response:
+    async def handler(request: Request, parameters: dict[str, str]) -> Response:
         workspace, span = await run_in_threadpool(_clip_span, parameters.get("ws", ""), parameters.get("clip", ""))
-        return _file(await _cut(kind, span, _workspace_folder(workspace, kind)), kind.content_type)
+        folder = _workspace_folder(workspace, kind)
+        if _wants_live(kind, request, parameters):
+            return await _live(span, folder)
+        return _file(await _cut(kind, span, folder), kind.content_type)
 
     return handler
 
 
-async def _preview(_request: Request, parameters: dict[str, str]) -> Response:
+async def _preview(request: Request, parameters: dict[str, str]) -> Response:
     kind = {"still": STILL, "proxy": PROXY}.get(parameters.get("kind", "still"))
     if kind is None:
         raise _Refusal(404, "There is no such kind of preview.")
     line = _LINES["still" if kind is STILL else "play"]
     span = await asyncio.get_running_loop().run_in_executor(line, _preview_span, parameters.get("path", ""))
-    return _file(await _cut(kind, span, CUTTER.folder(cache_folder("previews"), PREVIEW_BYTES)), kind.content_type)
+    folder = CUTTER.folder(cache_folder("previews"), PREVIEW_BYTES)
+    if _wants_live(kind, request, parameters):
+        return await _live(span, folder)
+    return _file(await _cut(kind, span, folder), kind.content_type)
+
+
+def _wants_live(kind: Kind, request: Request, parameters: dict[str, str]) -> bool:
+    return kind is PROXY and "live" in parameters and request.method == "GET"
+
+
+async def _live(span: Span, folder: BoundedFolder) -> Response:
+    """A proxy from its first fragment on, while it is cut; the whole file where it is there. Nothing can be sought in
+    the former: for that the player asks for the whole one."""
+    cutting = asyncio.ensure_future(_cut(PROXY, span, folder))
+    _CUTTING.add(cutting)  # it goes on, and the file is kept, where the browser does not wait for its end
+    cutting.add_done_callback(_let_go)
+    name = _name(PROXY, span)
+    file = await growing.opened(lambda: CUTTER.growing(name), cutting.done)
+    if file is None:
+        return _file(await cutting, PROXY.content_type)
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return StreamingResponse(growing.blocks(file, cutting.done), media_type=PROXY.content_type, headers=headers)
+
+
+_CUTTING: set[asyncio.Future[Path]] = set()
+
+
+def _let_go(cutting: asyncio.Future[Path]) -> None:
+    _CUTTING.discard(cutting)
+    if not cutting.cancelled():
+        cutting.exception()  # whoever asks for the whole file is told
 
 
 async def _point(_request: Request, parameters: dict[str, str]) -> Response:

@@ -14,7 +14,7 @@ from explorer import before_after, charts, data, figures, measures
 from explorer.clip_panel import open_in_clips
 from explorer.layout import wrapped
 from explorer.run_settings import RUN_NOW
-from explorer.state import param, set_params, whole_number
+from explorer.state import fill, param, set_params, whole_number
 from explorer.views import selection as views
 from explorer.views import words
 
@@ -119,12 +119,12 @@ def _stale_hint(ws: Workspace, info: dict[str, Any]) -> None:
 def _numbers(ws: Workspace, run: str, info: dict[str, Any], top: int) -> None:
     picks = data.picks(ws, run)["row"].to_numpy()[:top]
     at = _at(ws, run, info, top)
-    hours = float(data.hours(ws)[picks].sum(dtype=np.float64))
+    hours = words.hours(*data.total_hours(ws, picks))
     answer = measures.truth(ws)
     found = views.precision(picks, *answer) if answer is not None else None
     share = words.percent(top / info["candidates"])
     facts = [
-        ("Clips", f"{top:,}", f"{words.hours(hours)} · {share} of {words.count(info['candidates'], 'candidates')}", ""),
+        ("Clips", f"{top:,}", f"{hours} · {share} of {words.count(info['candidates'], 'candidates')}", ""),
         (
             "Mutual information", words.nats(at["objective"]),
             f"permuted sounds {words.number(at['permuted'])} · random {words.number(at['random'])} (same size)",
@@ -215,7 +215,7 @@ def _budget_slider(info: dict[str, Any], top: int) -> None:
     size = int(info["clips"])
     if size < 2:
         return
-    st.session_state["run.top"] = top
+    fill("run.top", top)
 
     def keep() -> None:
         chosen = int(st.session_state["run.top"])

@@ -44,6 +44,13 @@ def whole_number(text: str) -> int | None:
     return int(text) if digits.isascii() and digits.isdecimal() and len(digits) <= 9 else None
 
 
+def whole_numbers(text: str, n: int) -> list[int] | None:
+    """`n` whole numbers, separated by commas, from the address; None for anything else."""
+    found = [whole_number(part) for part in text[:100].split(",")]
+    known = [number for number in found if number is not None]
+    return known if len(known) == len(found) == n else None
+
+
 def set_params(**values: object) -> None:
     """Write parameters into the address; None removes one. Does not rerun the page."""
     for name, value in values.items():
@@ -51,6 +58,16 @@ def set_params(**values: object) -> None:
             st.query_params.pop(name, None)
         elif param(name, "\0") != str(value):
             st.query_params[name] = str(value)
+
+
+def fill(key: str, value: object) -> None:
+    """Give the widget `key`, not drawn yet in this run, its value.
+
+    One that it has already is not given again: it would be sent back to the browser as an answer, and a hand that has
+    moved on in the meantime would see its next step undone.
+    """
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
 
 
 def current_workspace() -> Workspace | None:

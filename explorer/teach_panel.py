@@ -43,13 +43,13 @@ def show(ws: Workspace) -> None:
     name = choose("Evaluation", {name: name for name in names}, "trained", names[0])
     try:
         plan, result = results.read_plan(ws, name), results.read_result(ws, name)
-        _found(plan, result)
+        _found(ws, name, plan, result)
     except (ConcordError, OSError, KeyError, ValueError) as error:
         forms.show_problem(error if isinstance(error, ConcordError) else InputError(f"{name} is damaged: {error}"))
     _start(ws, opened=False)
 
 
-def _found(plan: dict[str, Any], result: dict[str, Any] | None) -> None:
+def _found(ws: Workspace, name: str, plan: dict[str, Any], result: dict[str, Any] | None) -> None:
     if not result or not result.get("seeds"):
         st.caption(f"{results.KINDS.get(plan['kind'], plan['kind'])} No seed is done yet.")
         _notes(plan)
@@ -62,6 +62,9 @@ def _found(plan: dict[str, Any], result: dict[str, Any] | None) -> None:
     icon = ":material/check_circle:" if tells else ":material/help:"
     with st.container(border=True):
         st.markdown(f"{icon} **{words.literal(sentence, 400)}**")
+        if result["kind"] != "power":
+            can, said = results.power_check(ws, name, probe)
+            st.markdown((":material/check_circle: " if can else ":material/help: ") + words.literal(said, 500))
         st.caption(views.SPEAKS_OF.get(result["kind"], ""))
     chance = 100 * next(p["chance"] for p in result["probes"] if p["name"] == probe)
     if result["kind"] == "power":
@@ -76,7 +79,10 @@ def _found(plan: dict[str, Any], result: dict[str, Any] | None) -> None:
     if len(result["seeds"]) < len(planned):
         st.caption(f"{len(result['seeds'])} of {words.count(len(planned), 'seeds')} are done.")
     with st.expander("Every set", icon=":material/table:"):
-        st.dataframe(views.sets_table(result), hide_index=True)
+        st.dataframe(views.sets_table(result, probe), hide_index=True)
+        st.caption("Means over seeds, ± their deviation over seeds.")
+        if results.age(result):
+            st.caption(results.age(result))
         _notes(result)
 
 

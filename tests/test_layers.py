@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # A room and the rooms it may import. Every room may import itself and `curation.errors`.
-GROUND = {"atomic", "locks", "progress", "config", "records", "checkpoint", "sourcespec", "lines"}
+GROUND = {"atomic", "locks", "progress", "setting", "config", "setting_list", "records", "checkpoint", "sourcespec"}
+GROUND |= {"feature_rows", "lines", "remembered", "sql_sandbox", "urls", "remote", "migrations"}
 STORE = GROUND | {"workspace", "columns"}
 NUMBERS = {"kernels", "checks"}
 API = {"clustering", "selection", "information"}
@@ -22,9 +23,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "locks": {"atomic"},
     "lines": {"atomic"},
     "progress": set(),
-    "config": set(),
-    "records": set(),
-    "sourcespec": set(),
+    "setting": set(),
+    "config": {"setting"},
+    "setting_list": {"config", "setting"},
+    "remembered": set(),
+    "feature_rows": set(),
+    "sql_sandbox": set(),
+    "records": {"urls"},
+    "urls": set(),
+    "remote": {"urls"},
+    "sourcespec": {"urls"},
+    "migrations": GROUND,
     "workspace": GROUND,
     "checkpoint": {"atomic"},
     "early": {"atomic", "records"},
@@ -35,10 +44,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "constraints": NUMBERS,
     "methods": NUMBERS,
     "controls": {"kernels", "methods"},
-    "clustering": NUMBERS,
+    "clustering": NUMBERS | {"feature_rows"},
+    "layer_fit": GROUND | NUMBERS | {"clustering"},
     "information": NUMBERS,
     "selection": NUMBERS | {"constraints", "methods", "controls"},
-    "media": {"atomic"},
+    "media": {"atomic", "urls", "remote"},
     "extractors": {"media", "atomic"},
     "health": {"config", "extractors", "kernels"},
     "sources": STORE | {"media"},
@@ -49,6 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {
         "stage",
         "early",
+        "layer_fit",
         "sources",
         "media",
         "extractors",
@@ -65,6 +76,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "listing": STORE,
     "truth": STORE | {"export"},
     "names": STORE,
+    "text_side": STORE | {"kernels", "media", "extractors", "home"},
+    "proposals": STORE | {"kernels", "names", "text_side"},
     "counts": STORE,
     "counts_sample": STORE | NUMBERS | {"clustering", "stages"},
     "counts_run": STORE | NUMBERS | {"clustering", "counts", "counts_sample", "stages"},
@@ -73,14 +86,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "neighbours": STORE | {"kernels", "media", "extractors"},
     "evaluation": STORE
     | NUMBERS
-    | {"clustering", "media", "importers", "truth", "methods", "selection", "information"},
-    "diversity": STORE | NUMBERS | {"evaluation", "selection"},
+    | {"clustering", "media", "extractors", "importers", "truth", "methods", "selection", "information"},
+    "diversity_table": set(),
+    "diversity": STORE | NUMBERS | {"diversity_table", "scope", "evaluation", "selection"},
     "retrieval": STORE | NUMBERS | {"evaluation", "methods"},
     "audit": STORE | {"media"},
     "audit_draw": STORE | {"kernels", "audit"},
     "audit_report": {"kernels", "audit"},
     "pretraining": STORE | NUMBERS | {"media", "extractors", "clustering", "selection", "information"},
-    "exporters": STORE | {"review", "media", "kernels", "methods"},
+    "scope": STORE,
+    "exporters": STORE | {"review", "scope", "media", "kernels", "methods"},
     "export": STORE | {"exporters"},
     "bundle_check": STORE | {"pipeline", "review", "exporters"},
     "named_views": STORE,
@@ -104,8 +119,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "demo",
         "bundle_check",
     }
-    | {"counts", "counts_run", "counts_trial", "evaluation", "retrieval", "diversity"}
-    | {"pretraining"},
+    | {"counts", "counts_run", "counts_trial", "evaluation", "retrieval", "diversity", "diversity_table"}
+    | {"pretraining", "names", "text_side", "proposals"},
     "cli": {"commands"},
     "__init__": API | {"workspace"},
     "__main__": {"cli"},
@@ -123,8 +138,8 @@ EXPLORER_MAY = STORE | {
     "home",
     "errors",
 }
-EXPLORER_MAY |= {"pretraining", "retrieval", "diversity"}
-EXPLORER_MAY |= AUDIT | {"named_views", "counts", "neighbours", "names", "review"}
+EXPLORER_MAY |= {"pretraining", "retrieval", "diversity", "diversity_table"}
+EXPLORER_MAY |= AUDIT | {"named_views", "counts", "neighbours", "names", "review", "text_side", "proposals"}
 VIEWS_MAY = EXPLORER_MAY | {"kernels", "information"}
 ROUTES_MAY = EXPLORER_MAY | {"media"}
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from curation.checkpoint import Checkpoint
 from curation.commands.base import Commands, StopSignals, Terminal, short
-from curation.config import parse_assignments
 from curation.errors import InputError
 from curation.progress import Progress
+from curation.setting import parse_assignments
 
 
 def register(commands: Commands) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from curation import jobs, sourcespec
-from curation.config import parse_assignments
 from curation.errors import ConcordError, InputError
 from curation.progress import Progress
+from curation.setting import parse_assignments
 from curation.sources.registry import source_of
 from curation.sourcespec import SourceSpec
 from curation.workspace import Workspace
@@ -88,7 +88,10 @@ def add_sources(command: argparse.ArgumentParser) -> None:
     """`--media`, `--list`, `--metadata`, `--tars` for a command that may make a workspace; each may be repeated."""
     repeated: dict[str, Any] = {"action": "append", "default": []}
     command.add_argument(
-        "--media", metavar="FOLDER", help="folder of videos; may be repeated, as the next ones", **repeated
+        "--media",
+        metavar="FOLDER",
+        help="folder of videos, or s3://bucket/folder; may be repeated, as the next ones, which take addresses too",
+        **repeated,
     )
     command.add_argument(
         "--list", metavar="FILE", help="txt (a path a line), csv, tsv or parquet with a column `path`", **repeated
@@ -141,11 +144,11 @@ def job(workspace: Workspace, options: argparse.Namespace, title: str) -> Iterat
             yield Progress(record, Terminal(sys.stderr), stop), record
         except ConcordError:
             raise
-        except Exception:
+        except Exception as error:
             traceback.print_exc()
             raise InputError(
-                "Something unexpected went wrong; the lines above say where.",
-                hint="Finished work is kept. Please report it with those lines.",
+                f"Something unexpected went wrong ({jobs.reason_of(error)}); the traceback says where.",
+                hint="Finished work is kept. Please report it with the traceback.",
                 code="internal",
             ) from None
 

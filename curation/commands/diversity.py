@@ -23,7 +23,8 @@ def register(commands: Commands) -> None:
 
 
 def _diversity(options: argparse.Namespace) -> None:
-    from curation.diversity import Settings, report_lines, table
+    from curation.diversity import Settings, table
+    from curation.diversity_table import report_lines
 
     workspace = Workspace.open(options.workspace)
     for name, low, high in (("draws", 1, 100), ("resamples", 10, 10_000), ("redone", 0, 20), ("seed", 0, 2**31 - 1)):

@@ -33,6 +33,10 @@ def register(commands: Commands) -> None:
     )  # fmt: skip
     data.add_argument("--fold", type=int, default=1, help="split of UCF101, or fold of ESC-50 to test on")
     data.add_argument("--keep-near-duplicates", action="store_true", help="train on clips that are nearly in a probe")
+    data.add_argument(
+        "--shared-sources", choices=("remove", "refuse", "keep"), default="remove",
+        help="sources that a given split has on both sides: not learnt from, refused, or kept",
+    )  # fmt: skip
     what = command.add_argument_group("what is compared")
     what.add_argument("--selection", default="", help="compare: run to judge; the current one by default")
     what.add_argument("--held-out", default="", help="compare: layers that take no part in the choice")
@@ -121,16 +125,23 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> None:
     """A kept model against labelled data."""
     if options.model is None:
         raise InputError("Which model?", hint="Give --model FILE, a .model.npz that --keep-models kept.")
+    from curation.pretraining.intervals import spread_over_sources
     from curation.pretraining.material import prepare_probes
     from curation.pretraining.model_file import load_model
     from curation.pretraining.probe import probe
 
     model = load_model(options.model)
     with job(workspace, options, "pretrain probe") as (progress, record):
-        facts = {}
+        facts: dict[str, dict[str, float]] = {}
         for question in prepare_probes(workspace, _request(options), progress):
             found = probe(model, question, options.device)
-            facts[question.name] = {"top-1": round(found.top1, 4), "top-5": round(found.top5, 4)}
-            print(f"{question.name:24} top-1 {100 * found.top1:5.1f} %  top-5 {100 * found.top5:5.1f} %  "
-                  f"({len(question.test)} clips)")  # fmt: skip
+            told = []
+            for k, (what, share) in enumerate((("top-1", found.top1), ("top-5", found.top5))):
+                if share is not None:
+                    low, high, _, n = spread_over_sources(found.hit[:, k].astype(float), *question.test_sources)
+                    low, high = 100 * max(0.0, low), 100 * min(1.0, high)
+                    facts.setdefault(question.name, {})[what] = round(share, 4)
+                    told.append(f"{what} {100 * share:5.1f} % ({low:.1f} to {high:.1f})")
+            print(f"{question.name:24} {'  '.join(told)}  ({len(question.test)} clips, 95 % interval of {n} sources "
+                  "resampled; one model, so the spread of training is not in it)")  # fmt: skip
         record.result(facts)

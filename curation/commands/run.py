@@ -36,7 +36,7 @@ STAGES = {
 }
 
 
-SHARED_OUT = ("scan", "segment", "features")  # stages whose parts may be done anywhere
+SHARED_OUT = ("scan", "segment", "features", "cluster")  # stages whose parts may be done anywhere
 
 
 def register(commands: Commands) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from curation.commands.base import Commands
-from curation.config import describe_settings
+from curation.setting_list import describe_settings
 
 
 def register(commands: Commands) -> None:

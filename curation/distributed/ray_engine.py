@@ -58,7 +58,7 @@ class RayEngine:
         A part whose machine or process dies is given to another actor; after three such deaths it is set aside, the
         others go on, and the error at the end names it. Errors of the work itself stop everything, as they do here.
         """
-        if not stage.decodes:
+        if not (stage.decodes or stage.shared):
             do_parts(stage, work, context)
             return
         waiting = []

@@ -65,6 +65,16 @@ class Settings:
                         self.batch_size, self.selection_size)  # fmt: skip
 
 
+def fitted_batch(settings: Settings, n_right: int) -> tuple[int, int]:
+    """Clips in a batch of batch-greedy and those taken of it, where `n_right` are chosen: at least ten batches where
+    that can be, with the share taken of a batch as it was asked for.
+    """
+    taken = min(settings.selection_size, max(1, n_right // 10))
+    if taken == settings.selection_size:
+        return settings.batch_size, taken
+    return max(taken, round(settings.batch_size * taken / settings.selection_size)), taken
+
+
 @dataclass(frozen=True)
 class MethodRun:
     """One method on one trial. `order` int64 (s,): its choice of as many clips as are right. `points`: a dictionary a
@@ -133,11 +143,12 @@ def _choose(trial: Trial, spec: Mapping[str, Any], budget: int, main: int, seed:
         given["like"] = like
     if trial.replicates and spec["method"] == "concord":
         given["replicates"] = trial.replicates
+    batch, taken = fitted_batch(settings, main)
     began = time.perf_counter()
     found = select(
         trial.codes, trial.modalities, budget=budget, layers=trial.layers, seed=seed, groups=trial.groups,
-        pairing=settings.pairing, batch_size=settings.batch_size, controls=False, device="cpu",
-        selection_size=min(settings.selection_size, max(1, main // 10)), progress=_Quiet(progress), **given,
+        pairing=settings.pairing, batch_size=batch, selection_size=taken, controls=False, device="cpu",
+        progress=_Quiet(progress), **given,
     )  # fmt: skip
     return found, time.perf_counter() - began
 

@@ -88,9 +88,10 @@ def used_assignments(workspace: Workspace, info: dict[str, Any]) -> tuple[list[s
 
 
 def redone_choices(
-    workspace: Workspace, info: dict[str, Any], rows: np.ndarray, budget: int, times: int, step: Callable[[], None]
-) -> Redone:
-    """The choice of a run made again `times` times, each with another run of k-means and another seed.
+    workspace: Workspace, info: dict[str, Any], rows: np.ndarray, budget: int, times: int, seed: int,
+    step: Callable[[], None],
+) -> Redone:  # fmt: skip
+    """The choice of a run made again `times` times, each with another run of k-means and another seed after `seed`.
 
     `rows` int64 (n,): the candidates. Constraints are left out (they are said). Methods that are no choice of their
     own (imported lists, matched-random) and such as need what is not there give none.
@@ -118,7 +119,8 @@ def redone_choices(
         step()
         if n_runs:
             codes = np.stack([found[again % n_runs] for found in runs], axis=1)
-        orders.append(_again(workspace, info, names, modalities, codes[rows], rows, budget, 1000 + again))
+        of_seed = 1000 * (1 + seed) + again
+        orders.append(_again(workspace, info, names, modalities, codes[rows], rows, budget, of_seed))
     return Redone(orders, notices)
 
 

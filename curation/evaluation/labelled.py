@@ -17,6 +17,8 @@ import numpy as np
 from curation.atomic import replacing
 from curation.errors import InputError
 from curation.evaluation import layers
+from curation.extractors import registry
+from curation.media.decode import DECODING_VERSION
 from curation.media.sandbox import Sandbox
 
 KINDS = {
@@ -29,6 +31,7 @@ PLAIN_SIDE_PX = 32  # pictures of other sizes than small equal ones are scaled t
 CACHED = 8
 CLIP_S = 10.0  # of a video or a sound measured by an extractor: its first seconds
 FEATURES = ("auto", "plain", "extractors")
+_EXTRACTOR = {"audio": "sound", "visual": "picture"}  # those that are measured with no setting
 _MODALITY = {"picture": "visual", "video": "visual", "sound": "audio"}
 
 
@@ -139,6 +142,18 @@ def shared_classes(pictures: Labelled, sounds: Labelled) -> tuple[np.ndarray, np
     return codes[0], codes[1], notices
 
 
+def measured_by(one: Labelled, features: str = "auto") -> str:
+    """What `layers_of` measures a set with, and its version: `plain-3`, or `extractors-<name>-<version>-<decoding>`.
+
+    Other numbers have another name, so nothing kept is mistaken for them.
+    """
+    plain = one.kind == "picture" or (one.kind == "sound" and all(name.lower().endswith(".wav") for name in one.files))
+    if plain and features != "extractors":
+        return f"plain-{layers.VERSION}"
+    name = _EXTRACTOR[one.modality]
+    return f"extractors-{name}-{registry.get(name).version}-{DECODING_VERSION}-{CLIP_S:g}s"
+
+
 def layers_of(
     one: Labelled, cache: Path, *, features: str = "auto", workers: int = 2, progress: Any = None
 ) -> tuple[dict[str, np.ndarray], np.ndarray, list[str]]:
@@ -153,10 +168,10 @@ def layers_of(
                          hint="Choose the features `extractors`.")  # fmt: skip
     if features == "extractors" and one.kind == "picture":
         raise InputError(f"The extractors measure videos; {one.folder} holds pictures.", hint="Choose `plain`.")
-    how = "plain" if plain and features != "extractors" else "extractors"
-    kept = cache / f"{one.kind}-{how}-{layers.VERSION}-{one.digest()}.npz"
+    how = measured_by(one, features)
+    kept = cache / f"{one.kind}-{how}-{one.digest()}.npz"
     if not kept.is_file():
-        made = _plain(one, progress) if how == "plain" else _extracted(one, workers, progress)
+        made = _plain(one, progress) if how.startswith("plain") else _extracted(one, workers, progress)
         with replacing(kept) as temporary, temporary.open("wb") as file:
             np.savez(file, **made)  # type: ignore[arg-type]
         for old in sorted(cache.glob("*.npz"), key=lambda path: path.stat().st_mtime)[:-CACHED]:
@@ -232,7 +247,7 @@ def _read_wav(path: Path) -> np.ndarray:
 
 
 def _extracted(one: Labelled, workers: int, progress: Any) -> dict[str, np.ndarray]:
-    extractor = "sound" if one.modality == "audio" else "picture"
+    extractor = _EXTRACTOR[one.modality]
     payloads = [
         {"path": str(one.folder / name), "segments": [[0.0, CLIP_S]], "extractors": [extractor]} for name in one.files
     ]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 SOUND_RATE_HZ = 8000
-VERSION = 3  # raised when a layer's numbers change
+VERSION = 3  # raised when a layer's numbers change, and then `retrieval.VERSION` too
 
 
 def image_layers(pixels: np.ndarray) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from curation.clustering import cluster
 from curation.errors import InputError, MissingArtefactError, SettingError
-from curation.evaluation.labelled import Labelled, layers_of, shared_classes
+from curation.evaluation.labelled import Labelled, layers_of, measured_by, shared_classes
 from curation.evaluation.pairs import PROTOCOLS, Pairs, leaky_rows, make_pairs
 from curation.truth import TRUTH_COLUMN, truth_of
 from curation.workspace import CLIPS_FINGERPRINT, Workspace
@@ -215,6 +215,9 @@ class PairTask:
             self._labels.append(labels[rows])
             self.notices += said
         self._digests = [one.digest() for one in self._sets]
+        # Plain layers are small and fixed: `retrieval.VERSION` is raised with theirs
+        measured = [measured_by(one, features) for one in self._sets]
+        self._measured = [how for how in measured if not how.startswith("plain")]
         self._cached: dict[tuple[int, int], np.ndarray] = {}
         if shuffle == "leaky":
             self.notices.append("LEAKY SHUFFLE (the reference's): layers of one modality disagree about mismatched "
@@ -225,6 +228,7 @@ class PairTask:
             "kind": self.kind, "sets": self._digests, "protocol": self._protocol, "share": self._share,
             "clusters": self._clusters, "shuffle": self._shuffle, "replicates": self._replicates,
             "layers": [sorted(found) for found in self._layers],
+            **({"measured": self._measured} if self._measured else {}),
         }  # fmt: skip
 
     def facts(self) -> dict[str, Any]:

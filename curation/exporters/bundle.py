@@ -22,7 +22,6 @@ from curation import columns, review
 from curation.atomic import read_json, replacing, write_bytes, write_json
 from curation.exporters.base import FolderExporter, RowStream, Task
 from curation.exporters.csv import CsvExporter
-from curation.methods.registry import METHODS
 from curation.workspace import FORMAT_VERSION, Workspace
 
 FORMAT = 1
@@ -138,7 +137,10 @@ def _copy_workspace(task: Task, name: str, settings: dict[str, Any], inside: Pat
         task.advance(0)
     for selection in filter(None, (name, settings.get("like"))):
         _copy_folder(workspace.artefact_path(f"selections/{selection}"), inside / "selections" / selection)
-    if METHODS[info["method"]].needs_features if info.get("method") in METHODS else False:
+    from curation.methods.registry import METHODS  # (its kernels take half a second, which a list need not wait for)
+
+    method = METHODS.get(info.get("method", ""))
+    if method is not None and method.needs_features:
         for clustering in info.get("clusterings", {}):
             made_of = workspace.require(f"clusterings/{clustering}", "cluster").info
             folder = workspace.artefact_path(f"features/{made_of['extractor']}")

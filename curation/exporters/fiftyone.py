@@ -11,10 +11,10 @@ import json
 import math
 import os
 import re
+from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from curation.atomic import replacing, write_bytes
 from curation.errors import InputError
@@ -25,13 +25,14 @@ from curation.records import shown_path
 
 VERSION = "1.0.0"  # of FiftyOne; a newer one brings what it reads up to date itself
 PREVIEWED = 2
+_OWN_FIELDS = ("id", "filepath", "tags", "metadata", "created_at", "last_modified_at", "clip")
 _FIELDS = "fiftyone.core.fields."
 _VIDEO = ("size_bytes", "width", "height", "rate_num", "rate_den", "duration_s")
 _KINDS = {"string": "StringField", "int64": "IntField", "int32": "IntField", "double": "FloatField"}
 
 
 class FiftyOneExporter(FolderExporter):
-    """Columns become fields (dots become underscores), absent values are left out of a sample."""
+    """Columns become fields (dots become underscores, see `field_names`), absent values are left out of a sample."""
 
     name = "fiftyone"
     title = "FiftyOne dataset"
@@ -42,6 +43,7 @@ class FiftyOneExporter(FolderExporter):
 
     def fill(self, task: Task) -> dict[str, Any]:
         n_written = n_without = 0
+        fields = field_names(task.schema.names)
         samples = task.place / "samples.json"
         with replacing(samples) as temporary, temporary.open("wb") as handle:
             handle.write(b'{"samples": [')
@@ -51,7 +53,7 @@ class FiftyOneExporter(FolderExporter):
                         n_without += 1
                         continue
                     handle.write(b",\n" if n_written else b"\n")
-                    handle.write(_json(_sample(task.name, row, task.schema)))
+                    handle.write(_json(_sample(task.name, row, fields)))
                     n_written += 1
                 task.advance(batch.num_rows)
             handle.write(b"\n]}\n")
@@ -68,8 +70,9 @@ class FiftyOneExporter(FolderExporter):
         return facts
 
     def preview(self, task: Task) -> str:
+        fields = field_names(task.schema.names)
         samples = [
-            _sample(task.name, row, task.schema)
+            _sample(task.name, row, fields)
             for batch in task.rows((MEDIA, *_VIDEO))
             for row in batch.to_pylist()
             if row[MEDIA] is not None
@@ -77,8 +80,24 @@ class FiftyOneExporter(FolderExporter):
         return json.dumps({"samples": samples[:PREVIEWED]}, ensure_ascii=False, indent=1)
 
 
-def field_name(column: str) -> str:
-    """A column's name as FiftyOne allows it: letters, digits and underscores."""
+def field_names(columns: Sequence[str]) -> dict[str, str]:
+    """Of each column its field, as FiftyOne allows it: letters, digits and underscores, each once.
+
+    A column whose name can stay keeps it; of others that would get the same name the later ones get a number behind.
+    """
+    plain = {column: _field_name(column) for column in columns}
+    found = {column: name for column, name in plain.items() if column == name and name not in _OWN_FIELDS}
+    taken = {*found.values(), *_OWN_FIELDS}
+    for column, name in plain.items():
+        if column not in found:
+            numbered = (f"{name}_{k}" for k in count(2))
+            unused = next(one for one in chain([name], numbered) if one not in taken)
+            found[column] = unused
+            taken.add(unused)
+    return {column: found[column] for column in columns}
+
+
+def _field_name(column: str) -> str:
     name = re.sub(r"\W", "_", column, flags=re.ASCII)
     return f"f{name}" if not name or name[0].isdigit() or name[0] == "_" else name
 
@@ -92,7 +111,7 @@ def _id(*parts: object) -> dict[str, str]:
     return {"$oid": hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=12).hexdigest()}
 
 
-def _sample(dataset: str, row: dict[str, Any], schema: pa.Schema) -> dict[str, Any]:
+def _sample(dataset: str, row: dict[str, Any], fields: dict[str, str]) -> dict[str, Any]:
     key = (dataset, row["clip_id"], row["row"])
     sample: dict[str, Any] = {
         "_id": _id("sample", *key),
@@ -101,7 +120,7 @@ def _sample(dataset: str, row: dict[str, Any], schema: pa.Schema) -> dict[str, A
         "_media_type": "video",
         "_rand": int(_id("rand", *key)["$oid"][:8], 16) / 2**32,
     }
-    sample |= {field_name(name): row[name] for name in schema.names if row[name] is not None}
+    sample |= {field: row[name] for name, field in fields.items() if row[name] is not None}
     rate, num, den = None, row["video_rate_num"], row["video_rate_den"]
     if num and den:
         rate = num / den
@@ -134,6 +153,7 @@ def _video_metadata(row: dict[str, Any], rate: float) -> dict[str, Any]:
 
 def _metadata(task: Task, facts: dict[str, Any]) -> dict[str, Any]:
     """The dataset's own document: what its samples are made of."""
+    names = field_names(task.schema.names)
     video = [
         _field("size_bytes", "IntField"),
         _field("mime_type", "StringField"),
@@ -168,7 +188,7 @@ def _metadata(task: Task, facts: dict[str, Any]) -> dict[str, Any]:
         _field("clip", "EmbeddedDocumentField", fields=[detections]) | {
             "embedded_doc_type": "fiftyone.core.labels.TemporalDetections"
         },
-        *[_field(field_name(column.name), _KINDS[str(column.type)]) for column in task.schema],
+        *[_field(names[column.name], _KINDS[str(column.type)]) for column in task.schema],
     ]  # fmt: skip
     return {
         "_id": _id("dataset", task.name),

@@ -1,7 +1,8 @@
 """Clips cut and gathered in parts: a task in; finished parts with their records out, kept over a kill.
 
-A part is a shard or a folder. What became of each of its clips stands in `.parts/part-000000.json` beside it, written
-when the part is whole: a second run goes on behind the last of them. At the end the records become `report.csv`.
+A part is a shard or a folder. What became of each of its clips, and of those passed over on the way, stands in
+`.parts/part-000000.json`, written when the part is whole: a second run goes on behind the last of them. At the end the
+records become `report.csv`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from curation.exporters.csv import safe_text
 from curation.exporters.rows import MEDIA
 
 STATE = ".parts"
+RECORDS_MAX = 16_384  # of clips and failures that wait in memory: a part is put away then, full or not
 CHUNK = 64  # clips that are cut ahead of where they are written
 REPORT = "report.csv"
 REPORT_COLUMNS = (
@@ -83,27 +85,31 @@ def write_parts(task: Task, maker: PartMaker, max_clips: int, max_bytes: int) ->
     """
     state = task.place / STATE
     state.mkdir(parents=True, exist_ok=True)
-    number = start = 0
+    number = shard = start = 0  # files of records, parts (records of failures alone have none), clips
     for finished in _finished(state):
         number, start = number + 1, start + len(finished)
+        shard += any(record["status"] == "ok" for record in finished)
     task.advance(start, finished_before=True)
     records = list[dict[str, Any]]()
     part: Part | None = None
     n_bytes = n_clips = 0
     for clip in cut_clips(task, start):
-        if clip.file is not None:
-            need = clip.file.stat().st_size
-            if part is not None and (n_clips >= max_clips or (n_clips and n_bytes + need > max_bytes)):
+        need = clip.file.stat().st_size if clip.file is not None else 0
+        is_full = need and (n_clips >= max_clips or (n_clips and n_bytes + need > max_bytes))
+        if is_full or len(records) >= RECORDS_MAX:
+            if part is not None:
                 part.close()
-                write_json(state / f"part-{number:06d}.json", records)
-                number, records, part, n_bytes, n_clips = number + 1, [], None, 0, 0
-            part = maker.begin(number) if part is None else part
+                shard += 1
+            write_json(state / f"part-{number:06d}.json", records)
+            number, records, part, n_bytes, n_clips = number + 1, [], None, 0, 0
+        if clip.file is None:
+            records.append(_record(clip, ""))
+        else:
+            part = maker.begin(shard) if part is None else part
             place, taken = part.add(clip)
             clip.file.unlink()
             n_bytes, n_clips = n_bytes + taken, n_clips + 1
             records.append(_record(clip, place))
-        else:
-            records.append(_record(clip, ""))
         task.advance()
     if part is not None:
         part.close()

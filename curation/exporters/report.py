@@ -21,6 +21,7 @@ from curation.exporters import report_figures as draw
 from curation.exporters.base import PageExporter, Task
 from curation.exporters.bundle import versions
 from curation.exporters.rows import MEDIA
+from curation.scope import present_clusterings, scope_of
 
 STILLS = 12
 PAIRS_SHOWN = 10
@@ -83,7 +84,8 @@ class _Report:
         assert task.selection is not None
         self.task, self.workspace, self.name = task, task.workspace, task.selection
         self.info = _info(task)
-        self.usable = tell.candidates(self.workspace, self.info)
+        self.scope = scope_of(self.workspace, self.info)
+        self.usable = self.scope.candidates
         self.rows = np.concatenate([batch["row"].to_numpy() for batch in task.rows()])
 
     def text_parts(self) -> list[str]:
@@ -121,12 +123,12 @@ class _Report:
         )
 
     def _figures(self) -> str:
-        report, n_candidates = self.info.get("report", {}), int(self.usable.sum())
+        report = self.info.get("report", {})
         hours = self.workspace.query(
             "SELECT sum(end_s - start_s) / 3600 AS h FROM clips SEMI JOIN wanted USING (row)",
             wanted=_row_table(self.rows),
         )["h"][0].as_py()
-        cells = [(f"{len(self.rows):,}", f"clips{_of(len(self.rows), n_candidates)}")]
+        cells = [(f"{len(self.rows):,}", f"clips{_of(self.rows, self.usable)}")]
         if hours:
             cells.append((f"{hours:,.1f} h" if hours >= 1 else f"{hours * 60:.0f} min", "of media"))
         cells.append((_nats(self.info.get("objective")), "mutual information"))
@@ -135,7 +137,16 @@ class _Report:
         if report.get("corresponding_share") is not None:
             cells.append((_interval(report, "corresponding_share"), "of candidates correspond, estimated"))
             cells.append((_interval(report, "false_share"), "of these clips do not, estimated"))
-        return f'<div class="figures">{"".join(f"<div><b>{a}</b><span>{b}</span></div>" for a, b in cells)}</div>'
+        figures = "".join(f"<div><b>{a}</b><span>{b}</span></div>" for a, b in cells)
+        return f'<div class="figures">{figures}</div>{self._changed_since()}'
+
+    def _changed_since(self) -> str:
+        """Where the candidates of the run are not those that its scope has now: what percentages refer to."""
+        then, now = self.info.get("candidates"), int(self.usable.sum())
+        said = f"{self.scope.notice}. " if self.scope.notice else ""
+        if then is not None and int(then) != now:
+            said += f"The run had {int(then):,} candidates. Shares and tables here refer to {now:,}, those of today."
+        return f'<p class="quiet">{escape(said.strip())}</p>' if said else ""
 
     def _methods(self) -> str:
         return _methods(self.task, self.info, int(self.usable.sum()))
@@ -159,11 +170,11 @@ class _Report:
 
     def _funnel(self) -> str:
         picked = int(self.info.get("clips", len(self.rows)))
-        steps = tell.funnel(self.workspace, self.usable, picked, len(self.rows) if self.task.reviewed else None)
+        steps = tell.funnel(self.workspace, self.scope, picked, len(self.rows) if self.task.reviewed else None)
         return _section("From files to clips", draw.bars([(s.name, s.count, f"{s.count:,} {s.unit}") for s in steps]))
 
     def _tables(self) -> str:
-        there = tell.clusterings(self.workspace, self.info)
+        there = present_clusterings(self.workspace, self.info)
         pairs = tell.pairs(self.info)
         usable = [pair for pair in pairs if pair.sound in there and pair.picture in there]
         parts = []
@@ -204,7 +215,7 @@ class _Report:
         return _section("Health, candidates and selected", _table(["", "candidates", "selected"], rows))
 
     def _diversity(self) -> str:
-        names = tell.clusterings(self.workspace, self.info)
+        names = present_clusterings(self.workspace, self.info)
         spreads = tell.spreads(self.workspace, names, self.usable, self.rows)
         rows = [[s.name, f"{s.n_clusters:,}", f"{s.before:.1f}", f"{s.after:.1f}"] for s in spreads]
         of_sources = tell.sources(self.workspace, self.usable, self.rows)
@@ -329,8 +340,11 @@ def _nats(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f} nats"
 
 
-def _of(n: int, total: int) -> str:
-    return f" · {100 * n / total:.1f} % of {total:,} candidates" if total else ""
+def _of(rows: np.ndarray, candidates: np.ndarray) -> str:
+    """The share of the candidates that the chosen clips among them are; people may have kept others."""
+    total, inside = int(candidates.sum()), int(candidates[rows].sum())
+    share = f" · {100 * inside / total:.1f} % of {total:,} candidates" if total else ""
+    return f"{share} and {len(rows) - inside:,} from elsewhere" if inside < len(rows) else share
 
 
 def _interval(report: dict[str, Any], key: str) -> str:

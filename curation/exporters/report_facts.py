@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.optimize import linear_sum_assignment
 
-from curation.kernels.contingency import contingency_table
+from curation.scope import Scope
 from curation.workspace import Workspace
 
 CLUSTERS_DRAWN = 200  # of each side of a table; the smaller ones are left out, and it is said
@@ -72,25 +71,7 @@ class Spread:
     n_clusters: int
 
 
-def candidates(workspace: Workspace, info: dict[str, Any]) -> np.ndarray:
-    """Clips with a value in every clustering of a selection that is still there, bool (N,)."""
-    usable = np.ones(workspace.n_rows("clips"), bool)
-    for name in clusterings(workspace, info):
-        usable &= np.asarray(workspace.array(f"clusterings/{name}", "assignments")) >= 0
-    return usable
-
-
-def clusterings(workspace: Workspace, info: dict[str, Any]) -> list[str]:
-    """The clusterings of a selection that are still there and of the present clips."""
-    found = []
-    for name in info.get("clusterings", {}):
-        artefact = workspace.artefact(f"clusterings/{name}")
-        if artefact is not None and workspace.fits(artefact):
-            found.append(name)
-    return found
-
-
-def funnel(workspace: Workspace, usable: np.ndarray, picked: int, final: int | None) -> list[Step]:
+def funnel(workspace: Workspace, scope: Scope, picked: int, final: int | None) -> list[Step]:
     """From the files found to the clips chosen; steps that were not taken are left out."""
     steps = []
     for key, name, unit in (("videos", "files found", "files"), ("filtered", "videos kept", "videos")):
@@ -101,7 +82,9 @@ def funnel(workspace: Workspace, usable: np.ndarray, picked: int, final: int | N
                 readable = _count(workspace, "SELECT count(*) AS n FROM videos WHERE status = 'ok'")
                 steps.append(Step("readable", readable, unit))
     steps.append(Step("clips", workspace.n_rows("clips"), "clips"))
-    steps.append(Step("with sound and picture clusters", int(usable.sum()), "clips"))
+    steps.append(Step("with sound and picture clusters", int(scope.clustered.sum()), "clips"))
+    if scope.candidates is not scope.clustered:
+        steps.append(Step("within the scope", int(scope.candidates.sum()), "clips"))
     steps.append(Step("selected", picked, "clips"))
     if final is not None:
         steps.append(Step("as reviewed", final, "clips"))
@@ -188,6 +171,8 @@ def _count(workspace: Workspace, sql: str) -> int:
 
 def _counts(a: np.ndarray, b: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     """Table of the clusters `rows` x `cols` alone: with ten thousand clusters the whole one would not fit."""
+    from curation.kernels.contingency import contingency_table  # (numba: every command would wait for it)
+
     place_a, place_b = (_places(labels, kept) for labels, kept in ((a, rows), (b, cols)))
     both = (place_a >= 0) & (place_b >= 0)
     return contingency_table(place_a[both], place_b[both], len(rows), len(cols))
@@ -207,6 +192,8 @@ def _largest(totals: np.ndarray) -> np.ndarray:
 
 def _matched(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Orders in which rows and columns that belong together stand on the diagonal, the strongest first."""
+    from scipy.optimize import linear_sum_assignment
+
     terms = np.nan_to_num(pmi(counts)) * counts
     row, col = linear_sum_assignment(terms, maximize=True)
     strongest = np.argsort(-terms[row, col], kind="stable")

@@ -313,5 +313,5 @@ def _files(paths: pa.Array, root: pa.Array, roots: list[str]) -> pa.Array:
     """Absolute files: below their root; imported absolute paths as they are; "" where it is not known."""
     joined = pc.binary_join_element_wise(pa.array(roots, pa.string()).take(root.cast(pa.int32())), paths, "/")
     known = pc.and_(pc.is_valid(joined), pc.not_equal(paths, ""))
-    absolute = pc.starts_with(paths, "/")
+    absolute = pc.match_substring_regex(paths, r"^(/|[A-Za-z][A-Za-z0-9+.-]*://)")
     return pc.fill_null(pc.if_else(absolute, paths, pc.if_else(known, joined, "")), "")

@@ -221,11 +221,18 @@ def _make_clips(workspace: Workspace, n_rows: int, table: pa.Table, file: str) -
         raise InputError("The data have no rows.", hint="An import needs at least one clip.")
     clips = clip_table(table)
     info: dict[str, Any] = {"origin": "imported", "clips": n_rows, "file": file}
-    hours = pc.sum(pc.subtract(clips["end_s"], clips["start_s"])).as_py()
-    if hours is not None:
-        info["hours"] = hours / 3600
+    info |= length_facts(clips)
     with writer_lock(workspace.path / "locks" / "segment.lock", purpose="import of clips", wait_s=10):
         workspace.commit_table("clips", clips, clips_fingerprint(clips), info)
+
+
+def length_facts(clips: pa.Table) -> dict[str, Any]:
+    """`hours` of the clips whose times are known (left out where none are), and how many are `untimed`, if any."""
+    durations_s = pc.subtract(clips["end_s"], clips["start_s"])
+    timed = pc.fill_null(pc.is_finite(durations_s), False)
+    n_timed = int(pc.sum(timed).as_py() or 0)
+    facts: dict[str, Any] = {"hours": pc.sum(pc.filter(durations_s, timed)).as_py() / 3600} if n_timed else {}
+    return facts | ({"untimed": clips.num_rows - n_timed} if n_timed < clips.num_rows else {})
 
 
 def clip_table(table: pa.Table, first: int = 0) -> pa.Table:

@@ -26,6 +26,7 @@ from curation.importers.clips import (
     clip_table,
     clips_fingerprint,
     index_digest,
+    length_facts,
     place_rows,
     read_clip_columns,
 )
@@ -119,19 +120,30 @@ def _names(clips: pa.Table, table: pa.Table | None, n_rows: int, what: str) -> t
         if not by:
             raise InputError(f"{what}: no column tells which rows are new.", hint="Give clip_id, or path and start_s.")
         kind, there, names = f"{by} and start", _with_start(clips, by), _with_start(table, by)
-    if names.null_count or len(pc.unique(names)) < len(names):
-        counts = pc.value_counts(names)
-        worst = counts[int(np.argmax(counts.field("counts").to_numpy()))].as_py()
-        raise InputError(
-            f"{what}: rows must differ by {kind}; {str(worst['values'])[:80]!r} occurs {worst['counts']} times.",
-            hint="Give clip_id, or path and start_s, different in every row.",
-        )
+    _check_told_apart(names, kind, what)
     if kind == "clip id" and numbered and not pc.any(pc.is_in(names, there)).as_py():
         raise InputError(
             f"{what} have clip ids, but the clips that are there were brought in without: none can be told again.",
             hint="Name them as before: by path and start_s, or in the same order without a table.",
         )
     return kind, there, names
+
+
+def _check_told_apart(names: pa.Array, kind: str, what: str) -> None:
+    """Raise `InputError` for rows without a name, else for a name that several have."""
+    by, timed, _ = kind.partition(" and ")
+    hint = "Give clip_id, or path and start_s, different in every row."
+    if names.null_count:
+        first = int(pc.index(pc.is_null(names), True).as_py()) + 1
+        rows = "1 row has" if names.null_count == 1 else f"{names.null_count:,} rows have"
+        raise InputError(f"{what}: {rows} no {by}, the first is row {first:,}.", hint=hint)
+    if len(pc.unique(names)) < len(names):
+        counts = pc.value_counts(names)
+        worst = counts[int(np.argmax(counts.field("counts").to_numpy()))].as_py()
+        name, times = str(worst["values"]), f"{worst['counts']:,} times"
+        file, _, ms = name.rpartition("|") if timed else (name, "", "")
+        told = f"the {by} {file[:80]!r} occurs" if not ms else f"the {kind} {file[:80]!r} at {int(ms) / 1000:g} s occur"
+        raise InputError(f"{what}: rows must differ, but {told} {times}.", hint=hint)
 
 
 def _with_start(table: pa.Table, by: str) -> pa.Array:
@@ -165,9 +177,7 @@ def _grow(
         "file": artefact.info.get("file", "") if clips_file is None else Path(clips_file).name,
         GROWN_FROM: [*artefact.info.get(GROWN_FROM, []), before][-EARLIER_MAX:],
     }
-    hours = pc.sum(pc.subtract(grown["end_s"], grown["start_s"])).as_py()
-    if hours is not None:
-        info["hours"] = hours / 3600
+    info |= length_facts(grown)
     workspace.commit_table("clips", grown, clips_fingerprint(grown), info)
 
 

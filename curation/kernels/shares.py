@@ -106,6 +106,15 @@ def _likelihood(pair: np.ndarray, decoy: np.ndarray, bundle: np.ndarray, draws: 
     return Tilt(bins).likelihood(draws @ counts)
 
 
+def least_share(pair: np.ndarray, decoy: np.ndarray, stratum: np.ndarray) -> float:
+    """Share of `pair` (n,) that no `decoy` (k, n) can be, whatever the rest is: only so many must correspond.
+
+    `stratum` int (n,). Kolmogorov's distance: below the corresponding share also where wrong pairs are somewhat unlike
+    decoys, as those of few sources are.
+    """
+    return _distance(pair, decoy, [np.flatnonzero(stratum == b) for b in range(int(stratum.max()) + 1)])
+
+
 def _distance(pair: np.ndarray, decoy: np.ndarray, inside: list[np.ndarray]) -> float:
     """Share of pairs that would have to move for each stratum to look like its decoys (Kolmogorov's distance)."""
     total = 0.0

@@ -13,11 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import torch  # noqa: F401  before faiss: both bring an OpenMP library, and this order is the one that works
-
-import faiss  # isort: skip
 from threadpoolctl import threadpool_limits
 
+from curation.kernels.faiss_loaded import faiss
 from curation.kernels.plane import principal_plane
 
 NEIGHBOURS = 15

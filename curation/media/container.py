@@ -3,7 +3,7 @@
 Codes raised here: missing, not_a_file, no_permission, empty_file, truncated_tar, not_media, unopenable, no_streams.
 A path may also stand for a member of a tar (`curation.media.location`). Only local files and only formats that hold
 their own data are opened: playlists and scripts, which would make FFmpeg read other files or addresses, are refused
-whatever the file is called.
+whatever the file is called. What an address names (`curation.remote`) is read for FFmpeg, never by it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from typing import Any
 import av
 import av.error
 
+from curation import remote
 from curation.errors import MediaError
-from curation.media.location import locate, open_bytes
+from curation.media.location import Location, locate, open_bytes
+from curation.urls import is_url
 
 # Names of FFmpeg's demuxers that are accepted. hls, concat, dash, sdp, image2, lavfi, tty and devices are left out on
 # purpose: they open what a file names, or take any text for a video.
@@ -51,7 +53,7 @@ BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"moof",
 class MediaFile:
     """An open file. `video` and `audio` are the chosen streams or None; `origin_s` is the time called 0."""
 
-    path: Path
+    path: str | Path
     container: Any
     video: Any
     audio: Any
@@ -64,10 +66,11 @@ class MediaFile:
     def reopen(self) -> None:
         """Open the file anew at its very start, with fresh decoders: exact for every format, seekable or not."""
         self.container.close()
-        target: Any = os.path.abspath(self.path)  # noqa: PTH100
-        if self.handle is not None:
-            self.handle.seek(0)
-            target = self.handle
+        target: Any = self.handle
+        if target is None:
+            target = os.path.abspath(self.path)  # noqa: PTH100
+        else:
+            target.seek(0)
         self.container = _open(target, self.path)
         fresh = _choose(self.container, self.path, *self.wanted)
         self.video, self.audio, self.touched = fresh.video, fresh.audio, False
@@ -96,10 +99,12 @@ class FileFacts:
 def check_file(path: str | Path) -> FileFacts:
     """Facts of a readable regular file, or of a member of a tar.
 
-    Raises `MediaError` (missing, not_a_file, no_permission, empty_file, truncated_tar).
+    Raises `MediaError` (missing, not_a_file, no_permission, empty_file, truncated_tar; those of `curation.remote`).
     """
     name = display_name(path)
     location = locate(path)
+    if is_url(location.file):
+        return _checked(name, location, *_facts(location.file))
     try:
         info = Path(location.file).stat()
     except FileNotFoundError as error:
@@ -112,14 +117,23 @@ def check_file(path: str | Path) -> FileFacts:
         raise MediaError(f"{name} is not a regular file.", code="not_a_file")
     if not os.access(location.file, os.R_OK):
         raise MediaError(f"{name} may not be read.", hint="Check its permissions.", code="no_permission")
-    size = info.st_size if location.size is None else location.size
-    if location.start + size > info.st_size:
+    return _checked(name, location, info.st_size, info.st_mtime_ns)
+
+
+def _facts(url: str) -> tuple[int, int]:
+    found = remote.facts(url)
+    return found.size_bytes, found.mtime_ns
+
+
+def _checked(name: str, location: Location, file_bytes: int, mtime_ns: int) -> FileFacts:
+    size = file_bytes if location.size is None else location.size
+    if location.start + size > file_bytes:
         raise MediaError(
             f"{name}: the tar that holds it ends before it does.", hint="Copy the tar again.", code="truncated_tar"
         )
     if size == 0:
         raise MediaError(f"{name} is empty (0 bytes).", hint="Copy it again.", code="empty_file")
-    return FileFacts(size, info.st_mtime_ns)
+    return FileFacts(size, mtime_ns)
 
 
 def display_name(path: str | Path) -> str:
@@ -140,7 +154,7 @@ def open_media(path: str | Path, *, want_video: bool = True, want_audio: bool = 
         container = _open(target, path)
         media = None
         try:
-            media = _choose(container, Path(path), want_video, want_audio)
+            media = _choose(container, path if is_url(path) else Path(path), want_video, want_audio)
             media.handle = handle
             yield media
         finally:
@@ -151,10 +165,10 @@ def open_media(path: str | Path, *, want_video: bool = True, want_audio: bool = 
 
 
 def _target(path: str | Path) -> tuple[Any, Any]:
-    """What to hand to FFmpeg: an absolute path (never taken for a protocol), or a file object for a member of a tar
-    and where the name is not UTF-8."""
+    """What to hand to FFmpeg: an absolute path (never taken for a protocol), or a file object for an object of a store,
+    a member of a tar and where the name is not UTF-8."""
     absolute = os.path.abspath(path)  # noqa: PTH100  (resolve() would follow links, which is the roots' business)
-    if locate(path).size is None and _is_utf8(absolute):
+    if not is_url(path) and locate(path).size is None and _is_utf8(absolute):
         return absolute, None
     try:
         handle = open_bytes(path)  # closed by open_media
@@ -205,7 +219,7 @@ def looks_like_media(path: str | Path) -> bool:
     return head.startswith(SIGNATURES) or head[4:8] in BOXES
 
 
-def _choose(container: Any, path: Path, want_video: bool, want_audio: bool) -> MediaFile:
+def _choose(container: Any, path: str | Path, want_video: bool, want_audio: bool) -> MediaFile:
     videos = [s for s in container.streams.video if not is_cover(s)]
     audios = list(container.streams.audio)
     if not videos and not audios:

@@ -14,13 +14,12 @@ from typing import Any
 
 import av
 import av.error
-import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from curation.atomic import replacing
 from curation.errors import MediaError, SettingError
-from curation.media.container import MediaFile, display_name, open_media, packets, pixel_aspect, rotation_deg, tick_s
-from curation.media.reader import AudioEvent, SoundFormat, VideoEvent, nothing_decoded, read_span, seek
+from curation.media.container import MediaFile, display_name, open_media, packets, tick_s
+from curation.media.mp4 import Mp4Form, SpanEncoder, even, layout_of, open_mp4
+from curation.media.reader import LAG_S, SoundFormat, seek
 
 MAX_CUT_S = 600.0
 MODES = ("auto", "copy", "exact")
@@ -28,12 +27,9 @@ MODES = ("auto", "copy", "exact")
 COPIED_VIDEO = ("h264", "hevc", "av1", "vp9")
 COPIED_SOUND = ("aac", "mp3", "opus")
 TICK = Fraction(1, 90000)
-# crf 18: hardly told from the source. mbtree=0: with it libx264 writes different bytes from run to run. bf=0: times
-# start at 0 for every reader.
-X264 = {"preset": "veryfast", "crf": "18", "mbtree": "0", "bf": "0", "threads": "1"}
+CRF = "18"  # hardly told from the source
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 LOOK_BACK_S = 30.0  # how far behind a wrong index a keyframe is searched
-SECONDS = 1_000_000
 
 
 def cut_clip(
@@ -68,17 +64,13 @@ def cut_clip(
                 ) from error
             why = str(error)
     with open_media(path) as media, replacing(Path(out)) as temporary:
-        with _opened(temporary) as target:
-            done = _Encoding(media, target, start_s, end_s).run()
+        with open_mp4(temporary) as target:
+            done = _encoded(media, target, start_s, end_s)
         return done | {"why": why, "size_bytes": temporary.stat().st_size}
 
 
 class _NotCopied(Exception):
     """Why a span is not copied."""
-
-
-def _opened(path: Path) -> Any:
-    return av.open(str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"})
 
 
 # -- copying -----------------------------------------------------------------------------------------------------------
@@ -94,7 +86,7 @@ def _copied(media: MediaFile, start_s: float, end_s: float, out: Path, tolerance
         raise _NotCopied(f"its keyframe is {abs(start_s - first_s):.2f} s away")
     with replacing(out) as temporary:
         try:
-            with _opened(temporary) as target:
+            with open_mp4(temporary) as target:
                 done = _copy_packets(media, target, first_s, end_s)
         except av.error.FFmpegError as error:
             if isinstance(error, OSError):  # of our disk
@@ -127,7 +119,9 @@ def _keyframe_before(media: MediaFile, start_s: float) -> float:
         lead = media.video if media.video is not None else media.audio
         found = None
         for packet in packets(media, [lead]):
-            at_s = media.seconds(packet.pts, tick)
+            at_s, decoded_s = media.seconds(packet.pts, tick), media.seconds(packet.dts, tick)
+            if found is not None and decoded_s is not None and decoded_s > start_s + 1e-3:
+                break  # whatever follows is shown later still
             if at_s is None or not packet.is_keyframe:
                 continue
             if at_s > start_s + 1e-3:
@@ -141,7 +135,8 @@ def _keyframe_before(media: MediaFile, start_s: float) -> float:
 
 
 def _copy_packets(media: MediaFile, target: Any, first_s: float, end_s: float) -> dict[str, Any]:
-    """Packets of the leading stream from `first_s` on, of the others those heard while it lasts."""
+    """Packets of the leading stream from `first_s` on, of the others those heard while it lasts. Read until all have
+    reached the end, or one is so far behind it that the others are taken to have ended."""
     if not seek(media, first_s + 1e-3):
         seek(media, None)
     streams = [stream for stream in (media.video, media.audio) if stream is not None]
@@ -154,21 +149,22 @@ def _copy_packets(media: MediaFile, target: Any, first_s: float, end_s: float) -
     reached = dict.fromkeys(copies, first_s)
     for packet in packets(media, streams):
         index = packet.stream.index
-        if packet.dts is None or packet.pts is None or packet.size == 0 or index in ended:
+        if packet.dts is None or packet.pts is None or packet.size == 0:
             continue
         at_s, decoded_s = media.seconds(packet.pts, ticks[index]), media.seconds(packet.dts, ticks[index])
         if at_s is None or decoded_s is None:
+            continue
+        if decoded_s >= end_s - 1e-6:
+            ended.add(index)
+            if len(ended) == len(copies) or decoded_s > end_s + LAG_S:
+                break
+        if index in ended:
             continue
         if index not in begun:
             leads = index == lead.index
             if at_s <= first_s - (1e-3 if leads else 0.5 * ticks[index]) or (leads and not packet.is_keyframe):
                 continue
             begun.add(index)
-        if decoded_s >= end_s - 1e-6:
-            ended.add(index)
-            if len(ended) == len(copies):
-                break
-            continue
         waiting[index].append(packet)
         if at_s >= end_s - 1e-6:
             continue  # shown behind the end: kept only where a frame before the end is decoded from it
@@ -208,126 +204,29 @@ def _first_frames(container: Any, stream: Any) -> Iterator[Any]:
 # -- encoding ----------------------------------------------------------------------------------------------------------
 
 
-class _Encoding:
-    """One clip in the making. Pictures are encoded as they come; packets wait until both streams are known."""
-
-    def __init__(self, media: MediaFile, target: Any, start_s: float, end_s: float) -> None:
-        self.media, self.target = media, target
-        self.start_s, self.end_s = start_s, end_s
-        self.rate_hz, self.layout = _sound_form(media)
-        self.sound: np.ndarray | None = None
-        self.n_samples = 0
-        self.packets: list[Any] = []
-        self.stream: Any = None
-        self.painter = _Painter(media)
-        self.last: VideoEvent | None = None
-        self.next_pts = 0
-
-    def run(self) -> dict[str, Any]:
-        """Read the span, encode, write; returns what `cut_clip` returns."""
-        for event in read_span(self.media, self.start_s, self.end_s, SoundFormat(self.rate_hz, self.layout)):
-            if isinstance(event, VideoEvent):
-                self._see(event)
-            else:
-                self._hear(event)
-        if self.last is not None and self.last.time_s + max(self.last.hold_s, 1.0) > self.start_s:
-            self._encode(self.last)
-        if self.stream is not None:
-            self.packets += self.stream.encode(None)
-        if self.stream is None and not self.n_samples:
-            raise nothing_decoded(self.media, self.start_s, self.end_s)
-        if self.n_samples:
-            self._encode_sound(self.target.add_stream("aac", rate=self.rate_hz, layout=self.layout))
-        # Interleaved by time, or a player has to read to the end of the file before it can start.
-        for packet in sorted(self.packets, key=lambda p: float(p.dts * p.time_base)):
-            self.target.mux(packet)
-        return {
-            "cut": "exact",
-            "cut_start_s": self.start_s,
-            "cut_end_s": self.end_s,
-            "width": self.stream.width if self.stream is not None else 0,
-            "height": self.stream.height if self.stream is not None else 0,
-            "has_video": self.stream is not None,
-            "has_audio": self.n_samples > 0,
-        }
-
-    def _see(self, event: VideoEvent) -> None:
-        """Hold each frame until the next one: what was on screen when the span starts is its first picture."""
-        if self.last is not None and event.time_s > self.start_s + 1e-6:
-            self._encode(self.last)
-        self.last = event if event.time_s < self.end_s - 1e-6 else None
-
-    def _encode(self, event: VideoEvent) -> None:
-        pts = max(0, round((event.time_s - self.start_s) / float(TICK)))
-        if pts < self.next_pts:
-            return
-        self.next_pts = pts + 1
-        frame = self.painter.paint(event.frame)
-        if self.stream is None:
-            self._add_stream(frame.width, frame.height)
-        frame.pts, frame.time_base, frame.pict_type = pts, TICK, 0
-        self.packets += self.stream.encode(frame)
-
-    def _add_stream(self, width: int, height: int) -> None:
-        self.stream = self.target.add_stream("libx264", rate=30)
-        self.stream.width, self.stream.height, self.stream.pix_fmt = width, height, "yuv420p"
-        self.stream.codec_context.time_base = TICK
-        self.stream.codec_context.thread_count = 1
-        self.stream.codec_context.options = dict(X264)
-
-    def _hear(self, event: AudioEvent) -> None:
-        first = event.first - round(self.start_s * self.rate_hz)
-        size = max(1, round((self.end_s - self.start_s) * self.rate_hz))
-        a, b = max(first, 0), min(first + event.samples.shape[1], size)
-        if a < b:
-            if self.sound is None:
-                self.sound = np.zeros((event.samples.shape[0], size), np.int16)
-            self.sound[:, a:b] = event.samples[:, a - first : b - first]
-            self.n_samples = max(self.n_samples, b)
-
-    def _encode_sound(self, stream: Any) -> None:
-        assert self.sound is not None
-        for start in range(0, self.n_samples, 1024):
-            block = np.ascontiguousarray(self.sound[:, start : min(start + 1024, self.n_samples)])
-            frame = av.AudioFrame.from_ndarray(block, format="s16p", layout=self.layout)
-            frame.pts, frame.sample_rate, frame.time_base = start, self.rate_hz, Fraction(1, self.rate_hz)
-            self.packets += stream.encode(frame)
-        self.packets += stream.encode(None)
+def _encoded(media: MediaFile, target: Any, start_s: float, end_s: float) -> dict[str, Any]:
+    form = Mp4Form(TICK, 1, {"crf": CRF}, SoundFormat(_rate_hz(media), layout_of(media)), _own_size)
+    encoder = SpanEncoder(media, target, start_s, end_s, form)
+    encoder.read()
+    encoder.write()
+    width, height = encoder.size
+    return {
+        "cut": "exact",
+        "cut_start_s": start_s,
+        "cut_end_s": end_s,
+        "width": width,
+        "height": height,
+        "has_video": encoder.has_video,
+        "has_audio": encoder.has_audio,
+    }
 
 
-class _Painter:
-    """Brings every frame to the upright size of the first one, with square pixels, in yuv420p."""
-
-    def __init__(self, media: MediaFile) -> None:
-        self.aspect = pixel_aspect(media.video) if media.video is not None else 1.0
-        self.size: tuple[int, int] | None = None
-        self._scaler, self._turner = VideoReformatter(), VideoReformatter()
-
-    def paint(self, frame: Any) -> Any:
-        """A new yuv420p frame."""
-        turn = rotation_deg(frame)
-        sideways = turn in (90, 270)
-        if self.size is None:
-            width, height = _even(frame.width * self.aspect), _even(frame.height)
-            self.size = (height, width) if sideways else (width, height)
-        width, height = self.size[::-1] if sideways else self.size
-        if not turn:
-            return self._scaler.reformat(frame, width=width, height=height, format="yuv420p", threads=1)
-        small = self._scaler.reformat(frame, width=width, height=height, format="rgb24", threads=1).to_ndarray()
-        upright = np.rot90(small, turn // 90).astype(np.uint8, order="C")
-        return self._turner.reformat(av.VideoFrame.from_ndarray(upright, format="rgb24"), format="yuv420p", threads=1)
+def _own_size(width: float, height: float) -> tuple[int, int]:
+    return even(width), even(height)
 
 
-def _sound_form(media: MediaFile) -> tuple[int, str]:
-    """Rate and layout to encode sound in: the source's own rate where AAC has it, mono where the source is."""
-    if media.audio is None or media.audio.codec_context is None:
-        return 48000, "stereo"
-    context = media.audio.codec_context
-    rate = int(context.sample_rate or 48000)
-    layout = context.layout
-    mono = layout is not None and layout.nb_channels == 1
-    return (rate if rate in AAC_RATES else 48000), ("mono" if mono else "stereo")
-
-
-def _even(value: float) -> int:
-    return max(2, round(value / 2) * 2)
+def _rate_hz(media: MediaFile) -> int:
+    """The source's own rate where AAC has it."""
+    context = media.audio.codec_context if media.audio is not None else None
+    rate = int(context.sample_rate or 0) if context is not None else 0
+    return rate if rate in AAC_RATES else 48000

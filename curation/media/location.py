@@ -1,4 +1,4 @@
-"""Where the bytes of a medium lie: a path in; the file, or the piece of a file, and a reader of it out.
+"""Where the bytes of a medium lie: a path or an address in; the file, or the piece of a file, and a reader of it out.
 
 A medium is a file, or a member of an uncompressed tar, which is a run of bytes inside a file and is read there, without
 being copied out. The place of a member is written like a path below the tar, with its first byte (15 digits, so that
@@ -15,6 +15,9 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from curation.remote import open_remote
+from curation.urls import is_url
 
 _MEMBER = re.compile(r"(?s)(?P<file>.+)/@(?P<start>\d{1,18})\+(?P<size>\d{1,18})/[^/]+")
 _BUFFER = 1 << 18
@@ -39,14 +42,18 @@ def locate(path: str | os.PathLike[str]) -> Location:
     """The file behind a path, and which part of it is meant."""
     text = os.fspath(path)
     found = _MEMBER.fullmatch(text)
-    if found is None or not _is_file(found["file"]):  # a folder may be called @1+2
+    # A folder may be called @1+2. A store is not asked: below an address such a name always stands for a member.
+    if found is None or not (is_url(text) or _is_file(found["file"])):
         return Location(text)
     return Location(found["file"], int(found["start"]), int(found["size"]))
 
 
 def open_bytes(path: str | os.PathLike[str]) -> BinaryIO:
-    """The medium's bytes for reading and seeking; position 0 is its first byte. Raises OSError."""
+    """The medium's bytes for reading and seeking; position 0 is its first byte. Raises OSError, of a store `MediaError`
+    (`curation.remote`), also while it is read."""
     location = locate(path)
+    if location.size is None and is_url(location.file):
+        return open_remote(location.file)
     if location.size is None:
         return open(location.file, "rb")  # noqa: PTH123  (Path would not keep odd bytes)
     return io.BufferedReader(_Piece(location), _BUFFER)
@@ -56,7 +63,11 @@ class _Piece(io.RawIOBase):
     """A run of bytes of a file as a file of its own."""
 
     def __init__(self, location: Location) -> None:
-        self._file = open(location.file, "rb", buffering=0)  # noqa: SIM115, PTH123  (closed by `close`)
+        self._file: BinaryIO | io.FileIO
+        if is_url(location.file):
+            self._file = open_remote(location.file)
+        else:
+            self._file = open(location.file, "rb", buffering=0)  # noqa: SIM115, PTH123  (closed by `close`)
         self._start, self._size, self._at = location.start, location.size or 0, 0
 
     def readable(self) -> bool:
@@ -78,7 +89,7 @@ class _Piece(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         left = max(0, self._size - self._at)
         self._file.seek(self._start + self._at)
-        count = self._file.readinto(memoryview(buffer)[:left]) or 0
+        count = self._file.readinto(memoryview(buffer)[:left]) or 0  # type: ignore[union-attr]
         self._at += count
         return count
 

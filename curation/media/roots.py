@@ -1,4 +1,7 @@
-"""Which folders this process may read for a person: a path in, the same path without links out, or a refusal."""
+"""Which folders this process may read for a person: a path in, the same path without links out, or a refusal.
+
+Folders of a store are named by their address; what is asked of them is compared in its one spelling.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,27 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from curation.errors import NotAllowedError
+from curation import urls
+from curation.errors import InputError, NotAllowedError
 
 VARIABLE = "CONCORD_ROOTS"
 PROJECT = Path(__file__).resolve().parents[2]
 
 
 class AllowedRoots:
-    """Folders below which everything may be read, links resolved first.
+    """Folders below which everything may be read, links resolved first; `urls` are those of stores, by default none.
 
-    Without `folders`: those of the environment variable CONCORD_ROOTS (separated like PATH), or else the user's home
-    and the folder that contains the project, unless that is the whole file system.
+    Without `folders`: those of the environment variable CONCORD_ROOTS (separated like PATH, addresses among them:
+    `s3://bucket/films:/data`), or else the user's home and the folder that contains the project, unless that is the
+    whole file system.
     """
 
     def __init__(self, folders: Iterable[str | Path] | None = None) -> None:
         given = list(folders) if folders is not None else _configured()
-        self.folders: tuple[Path, ...] = tuple(dict.fromkeys(Path(f).expanduser().resolve() for f in given))
+        places = [urls.place_of(os.fspath(f)) for f in given]
+        self.urls: tuple[str, ...] = tuple(dict.fromkeys(one for one in places if urls.is_url(one)))
+        folders = (Path(one).expanduser().resolve() for one in places if not urls.is_url(one))
+        self.folders: tuple[Path, ...] = tuple(dict.fromkeys(folders))
 
     def check(self, path: str | Path) -> Path:
         """The absolute path with all links resolved (it need not exist). Raises NotAllowedError when it
@@ -39,20 +47,41 @@ class AllowedRoots:
             )
         return resolved
 
-    def allows(self, path: str | Path) -> bool:
-        """Would `check` accept it?"""
+    @property
+    def places(self) -> tuple[Path | str, ...]:
+        """Folders and addresses."""
+        return (*self.folders, *self.urls)
+
+    def check_place(self, place: str | Path) -> str:
+        """As `check`, of a path or of an address, which comes back in its one spelling. Raises NotAllowedError."""
+        if not urls.is_url(place):
+            return str(self.check(place))
         try:
-            self.check(path)
+            url = urls.normal(str(place))
+        except InputError as error:
+            raise NotAllowedError(error.message, hint=error.hint) from None
+        if not any(urls.lies_below(url, prefix) for prefix in self.urls):
+            raise NotAllowedError(
+                f"{_shown(url)} lies outside the places that may be read: {', '.join(self.urls) or 'no store'}.",
+                hint=f"To allow more, set the environment variable {VARIABLE} to the folders and addresses, "
+                f"separated by '{os.pathsep}', and start again.",
+            )
+        return url
+
+    def allows(self, path: str | Path) -> bool:
+        """Would `check_place` accept it?"""
+        try:
+            self.check_place(path)
         except NotAllowedError:
             return False
         return True
 
 
-def _configured() -> list[Path]:
+def _configured() -> list[str | Path]:
     value = os.environ.get(VARIABLE, "")
     if value.strip():
-        return [Path(part) for part in value.split(os.pathsep) if part.strip()]
-    folders = [Path.home()]
+        return list(urls.split_places(value))
+    folders: list[str | Path] = [Path.home()]
     if PROJECT.parent != Path(PROJECT.anchor):
         folders.append(PROJECT.parent)
     return folders

@@ -1,7 +1,7 @@
 """What workers run: a payload (a dict from the parent) in, a dict out, one function a task.
 
 Payload keys: probe: path, full_hash?; shots: path, threshold?, max_seconds?; still: path, time_s, out, height?;
-proxy: path, start_s, end_s, out, height?; strip: path, start_s, end_s, out, width?;
+proxy: path, start_s, end_s, out, height?, live?; strip: path, start_s, end_s, out, width?;
 cut: path, start_s, end_s, out, mode?, tolerance_s?. Keys that start with "_" belong
 to the caller and are ignored.
 """

@@ -1,4 +1,6 @@
-"""A folder in, a sorted list of the files that may be media out, and of the places that could not be looked at."""
+"""A folder in, of a disk or of a store, a sorted list of the files that may be media out, and of the places that could
+not be looked at.
+"""
 
 # Names are bytes here, which pathlib does not take.
 # ruff: noqa: PTH114, PTH116, PTH118, PTH122, PTH208
@@ -11,8 +13,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from curation import remote
 from curation.errors import InputError
 from curation.media.roots import AllowedRoots
+from curation.urls import is_url, normal
 
 # Suffixes that are never media. Everything else is a candidate: files without a suffix or with an unknown one are
 # probed like the rest, and the probe decides. (.ts is not here: it is also MPEG's transport stream.)
@@ -72,14 +76,55 @@ def find_media(
     hidden files. Links are followed, each folder is visited once (loops end); with `allowed`, links that lead out
     of the allowed folders are not. Folders that cannot be read are entries with a `problem`, and so are such links.
     With `max_files` the walk stops early; which files are found then still does not depend on the disk's order.
-    Raises InputError when `root` is no folder or cannot be read.
+    Raises InputError when `root` is no folder or cannot be read; of a store also NotAllowedError.
     """
+    if is_url(root):
+        return _in_store(str(root), extensions, max_files, allowed)
     if not Path(root).is_dir():
         raise InputError(f"{os.fspath(root)!r} is not a folder.", hint="Choose a folder that holds videos.")
-    wanted = None if extensions is None else frozenset(e.lower().lstrip(".") for e in extensions)
-    walk = _Walk(os.fsencode(root), wanted, max_files, allowed)
+    walk = _Walk(os.fsencode(root), _suffixes(extensions), max_files, allowed)
     walk.run()
     return walk.found
+
+
+def _suffixes(extensions: Collection[str] | None) -> frozenset[str] | None:
+    return None if extensions is None else frozenset(e.lower().lstrip(".") for e in extensions)
+
+
+def _in_store(
+    root: str, extensions: Collection[str] | None, max_files: int | None, allowed: AllowedRoots | None
+) -> Found:
+    """As `find_media`, of a folder of a store: the same entries as the same files on a disk have."""
+    if allowed is not None:
+        allowed.check_place(root)
+    wanted, found = _suffixes(extensions), Found()
+    for one in remote.objects_below(root, max_files):
+        path = one.key.encode("utf-8", "surrogateescape")
+        if path.startswith(b".") or b"/." in path:
+            continue
+        if not is_candidate(path, wanted):
+            found.n_skipped += 1
+        elif max_files is not None and len(found.entries) >= max_files:
+            found.truncated = True
+            break
+        else:
+            found.entries.append(Entry(path, one.size_bytes, one.mtime_ns, _nameable(f"{root}/{one.key}")))
+    return found
+
+
+def _nameable(url: str) -> str:
+    """Empty, or why an object cannot be asked for."""
+    try:
+        normal(url)
+    except InputError as error:
+        return error.message
+    return ""
+
+
+def is_candidate(path: bytes, wanted: frozenset[str] | None) -> bool:
+    """Whether a file's name speaks for a medium: one of the suffixes, or none of those that are never media."""
+    suffix = os.path.splitext(path)[1].lstrip(b".").lower().decode("ascii", "replace")
+    return suffix in wanted if wanted is not None else suffix not in NOT_MEDIA
 
 
 class _Walk:
@@ -150,8 +195,7 @@ class _Walk:
         return False
 
     def _is_candidate(self, path: bytes) -> bool:
-        suffix = os.path.splitext(path)[1].lstrip(b".").lower().decode("ascii", "replace")
-        return suffix in self.wanted if self.wanted is not None else suffix not in NOT_MEDIA
+        return is_candidate(path, self.wanted)
 
     def _add(self, entry: Entry) -> None:
         if len(self.found.entries) >= self.limit:

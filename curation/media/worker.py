@@ -31,6 +31,7 @@ TASKS = {
     "cut": "curation.media.tasks:cut_clip",
     "features": "curation.extractors.run:extract_file",
     "survey": "curation.extractors.run:survey_file",
+    "texts": "curation.extractors.texts:embed_texts",
     "tiny": "curation.pretraining.decoding:decode_file",
 }
 # Tasks that misbehave on purpose: known only to workers started with this variable, which the tests set.

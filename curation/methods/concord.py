@@ -27,7 +27,7 @@ from curation.kernels.evidence import (
     score_range,
 )
 from curation.kernels.reliability import Reliability, reliability
-from curation.kernels.shares import FalseShares, Share, corresponding_share, false_shares
+from curation.kernels.shares import FalseShares, Share, corresponding_share, false_shares, least_share
 from curation.methods.base import Method, Option, Outcome, Request, top_by_score
 from curation.methods.fitting import SAMPLE, SMOOTHING, distinct_candidates, joined_sources, sampled_rows
 
@@ -229,6 +229,7 @@ def _fit(request: Request, layers: np.ndarray, source: np.ndarray, fold_of_row: 
     report = fitted | {
         "fitted_on": len(which),
         "calibrated_on": len(clips.codes),
+        "sources": clips.n_sources,
         "decoys_of_own_source": stuck,
         "content_r2": prior.r2,
         "content_weight": prior.weight if unit > 0 else 0.0,
@@ -245,6 +246,7 @@ class _Calibration:
         places = _calibration(len(codes), seed)
         self.codes, self.own, self.fold = codes[places], own[places], fold[places]
         self._is_audio, self._n_folds, self._seed = is_audio, n_folds, seed
+        self.n_sources = len(np.unique(self.own))
         self._every = np.arange(len(places))
         self._rows = Rows(self.codes, np.zeros(0, np.int32), is_audio)
 
@@ -300,11 +302,14 @@ class _Calibration:
         """The corresponding share."""
         rng = self._rng()
         share = corresponding_share(real, decoy, stratum, self.own, rng, wide)
-        if int(self.own.max()) >= _FEW_SOURCES:
+        if self.n_sources >= _FEW_SOURCES:
             return share
         # Few sources, resampled, hardly vary: the interval is at least that of clips that stand for themselves
         alone = corresponding_share(real, decoy, stratum, self._every, rng, wide)
-        return replace(share, low=min(share.low, alone.low), high=max(share.high, alone.high))
+        # What a source repeats (a set, a theme) is in its wrong pairs together and in decoys less so, which looks like
+        # correspondence where few other sources tell what is usual. Only the pairs that no decoy can be are sure
+        least = min(least_share(real, decoy, stratum), least_share(real, wide, np.zeros_like(stratum)))
+        return replace(share, low=min(share.low, alone.low, least), high=max(share.high, alone.high))
 
     def _strata(self, q: np.ndarray, r2: float) -> np.ndarray:
         """Clips of like content together: as many of each stratum, by the prediction `q`; one where it says nothing."""
@@ -426,4 +431,17 @@ def _report(models: list[_Model], fold: np.ndarray, order: np.ndarray, pool: int
         "content_moved": moved,
         "folds": int(fold.max()) + 1,
         "replicates": [m.report for m in models],
+        "notices": _few_sources(models),
     }
+
+
+def _few_sources(models: list[_Model]) -> list[str]:
+    """A sentence where a few sources judge one another."""
+    n = min(m.report["sources"] for m in models)
+    if n >= _FEW_SOURCES:
+        return []
+    return [
+        f"Only {n} sources judge one another (from {_FEW_SOURCES} on estimates are firm): what a source repeats, a set "
+        "or a theme, can look like sound and picture that belong together. The ranges are widened for that; trust "
+        "their careful end."
+    ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -69,6 +70,8 @@ def read_answers(
     classes = sorted({text for name in labels for text in cells[name] if text})
     if not classes:
         raise InputError(f"No clip has a label in {' or '.join(labels)}.")
+    if len(labels) == 2:
+        _check_match(labels, *({text for text in cells[name] if text} for name in labels))
     place = {name: k for k, name in enumerate(classes)}
     own = [[str(name)] for name in workspace.table("clips", ["source"])["source"].to_pylist()]
     none = np.full(len(own), -1, np.int64)
@@ -79,6 +82,16 @@ def read_answers(
     picture, sound = (_sources(cells, name, own) if name else own for name in (picture_source, sound_source))
     right = (seen == heard) & (seen >= 0) if len(labels) == 2 else None
     return Answers(tuple(classes), seen, heard, picture, sound, right)
+
+
+def _check_match(columns: Sequence[str], seen: set[str], heard: set[str]) -> None:
+    """Raises `InputError` where pictures and sounds have no class in common."""
+    if seen and heard and not seen & heard:
+        some = [", ".join(sorted(names)[:SHOWN]) for names in (seen, heard)]
+        raise InputError(
+            f"The labels do not match: no class is both in {columns[0]} ({some[0]}) and in {columns[1]} ({some[1]}).",
+            hint="Write the classes of pictures and of sounds alike, or name only one of the two columns.",
+        )
 
 
 def _sources(cells: dict[str, list[str]], name: str, own: list[list[str]]) -> list[list[str]]:
@@ -102,7 +115,7 @@ def _of_columns(workspace: Workspace, wanted: Sequence[str]) -> dict[str, list[s
     for name in wanted:
         table = workspace.table(f"columns/{name}")
         found = table[name].combine_chunks().take(pc.index_in(ids, table["clip_id"].combine_chunks()))
-        cells[name] = ["" if value is None else str(value) for value in found.to_pylist()]
+        cells[name] = [_text(value) for value in found.to_pylist()]
     return cells
 
 
@@ -114,9 +127,12 @@ def _of_file(workspace: Workspace, file: Path, key: str, wanted: Sequence[str]) 
         there = ", ".join(map(str, table[0])) if table else "none"
         raise InputError(f"{file} has no column {', '.join(missing)}.", hint=f"Its columns: {there}.")
     at = _rows(workspace.table("clips", ["path"])["path"].to_pylist(), [str(row[key]) for row in table], file)
-    return {
-        name: ["" if i < 0 or table[i][name] is None else str(table[i][name]).strip() for i in at] for name in wanted
-    }
+    return {name: ["" if i < 0 else _text(table[i][name]) for i in at] for name in wanted}
+
+
+def _text(value: Any) -> str:
+    """A cell as text; empty for none, also as floats write it (NaN)."""
+    return "" if value is None or value != value else str(value).strip()
 
 
 def _rows(paths: Sequence[str], keys: Sequence[str], file: Path) -> list[int]:

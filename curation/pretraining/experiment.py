@@ -1,7 +1,8 @@
 """Sets by seeds: each set is trained on and probed, for every seed; what is done is kept, the rest goes on later.
 
 A folder holds `plan.json`, `runs/<set>-seed<k>.json` and `.npz` (what was right, by test clip), `runs.parquet`,
-`near_duplicates.parquet`, and `result.json`, which is written anew after every seed that all sets have.
+`near_duplicates.parquet`, `shared_sources.parquet`, and `result.json`, which is written anew after every seed that all
+sets have.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from curation.pretraining.dataset import TinyClips
 from curation.pretraining.intervals import mean_interval
 from curation.pretraining.model_file import save
 from curation.pretraining.power import judge
-from curation.pretraining.probe import ProbeSet, probe
+from curation.pretraining.probe import TOP, ProbeSet, probe
 from curation.pretraining.train import PairSet, TrainConfig, train
 from curation.progress import Progress
 
@@ -39,7 +40,8 @@ MakeSets = Callable[[int], Sequence[PairSet]]
 class Experiment:
     """What is compared, and how. `kind`: power, comparison or sampling. `made_of`: what else the numbers depend on.
 
-    `near_duplicates`: rows of a table of clips that are nearly in a probe, kept beside the results.
+    `near_duplicates`: rows of a table of clips that are nearly in a probe, `shared_sources`: of sources that labelled
+    data have on both sides; kept beside the results.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Experiment:
     notes: Sequence[str] = ()
     keep_models: bool = False
     near_duplicates: Sequence[Mapping[str, Any]] = ()
+    shared_sources: Sequence[Mapping[str, Any]] = ()
 
     def identity(self) -> dict[str, Any]:
         """Two folders of one identity hold comparable runs; seeds may be added."""
@@ -103,17 +106,16 @@ def gather(experiment: Experiment, sets: Sequence[str], seeds: Sequence[int]) ->
 
 
 def differences(experiment: Experiment, found: Found, first: str) -> list[dict[str, Any]]:
-    """The set `first` minus each other, for every probe and top-1 and top-5, with intervals."""
+    """The set `first` minus each other, for every probe and top-1 (of more than five classes also top-5)."""
     out = []
     at = found.sets.index(first)
     for question in experiment.questions:
-        source = question.source[question.test]
         for k, other in enumerate(found.sets):
             if k == at:
                 continue
             gap = found.hits[question.name][at].astype(float) - found.hits[question.name][k]
-            for j, top in enumerate((1, 5)):
-                interval = mean_interval(gap[..., j], source)
+            for j, top in _tops(question):
+                interval = mean_interval(gap[..., j], *question.test_sources)
                 out.append({"probe": question.name, "first": first, "second": other, "top": top, **asdict(interval)})
     return out
 
@@ -122,12 +124,16 @@ def levels(experiment: Experiment, found: Found) -> list[dict[str, Any]]:
     """Accuracy of every set on every probe, with intervals."""
     out = []
     for question in experiment.questions:
-        source = question.source[question.test]
         for k, name in enumerate(found.sets):
-            for j, top in enumerate((1, 5)):
-                interval = mean_interval(found.hits[question.name][k, :, :, j], source).of_share()
+            for j, top in _tops(question):
+                interval = mean_interval(found.hits[question.name][k, :, :, j], *question.test_sources).of_share()
                 out.append({"probe": question.name, "set": name, "top": top, **asdict(interval)})
     return out
+
+
+def _tops(question: ProbeSet) -> list[tuple[int, int]]:
+    """Places among the hits, and guesses: one, and five where there are more classes than that."""
+    return [(0, 1), (1, TOP)] if question.has_top5 else [(0, 1)]
 
 
 def _one(experiment: Experiment, pairs: PairSet, seed: int, progress: Progress, title: str) -> None:
@@ -182,13 +188,15 @@ def _plan(experiment: Experiment, seeds: Sequence[int]) -> None:
         made = kept.get("made", made)
     probes = [
         {"name": q.name, "sees": q.sees, "classes": list(q.classes), "learnt": len(q.train), "tested": len(q.test),
-         "sources": len(np.unique(q.source[q.test])), "chance": _chance(q)}
+         "sources": len(np.unique(q.source[q.test])), "chance": _chance(q), "never_learnt": q.never_learnt,
+         "other_sources": None if q.other_source is None else len(np.unique(q.other_source[q.test]))}
         for q in experiment.questions
     ]  # fmt: skip
-    plan = {"kind": experiment.kind, "made": made, "identity": identity, "seeds": list(seeds), "probes": probes}
-    results.write(file, plan | {"notes": list(experiment.notes)})
-    if experiment.near_duplicates:
-        _write_rows(experiment.folder / "near_duplicates.parquet", experiment.near_duplicates)
+    plan = {"version": results.VERSION, "kind": experiment.kind, "made": made, "identity": identity}
+    results.write(file, plan | {"seeds": list(seeds), "probes": probes, "notes": list(experiment.notes)})
+    for name, rows in (("near_duplicates", experiment.near_duplicates), ("shared_sources", experiment.shared_sources)):
+        if rows:
+            _write_rows(experiment.folder / f"{name}.parquet", rows)
 
 
 def _chance(question: ProbeSet) -> float:
@@ -199,12 +207,12 @@ def _chance(question: ProbeSet) -> float:
 
 def _write_result(experiment: Experiment, found: Found) -> None:
     plan = read_json(experiment.folder / "plan.json")
-    result = {key: plan[key] for key in ("kind", "made", "probes", "notes")}
+    result = {key: plan[key] for key in ("version", "kind", "made", "probes", "notes")}
     result |= {"seeds": found.seeds, "sets": found.sets, "config": plan["identity"]["config"]}
     result |= {"levels": levels(experiment, found), "runs": found.runs, "planned_seeds": plan["seeds"]}
     if experiment.kind == "power":
         shares = [next(r for r in found.runs if r["set"] == name)["facts"]["share"] for name in found.sets]
-        verdicts = [judge(q.name, shares, found.hits[q.name][..., 0], q.source[q.test]) for q in experiment.questions]
+        verdicts = [judge(q.name, shares, found.hits[q.name][..., 0], *q.test_sources) for q in experiment.questions]
         result["power"] = [asdict(verdict) | {"verdict": verdict.verdict} for verdict in verdicts]
     else:
         result["differences"] = differences(experiment, found, found.sets[0])

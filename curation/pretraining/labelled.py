@@ -6,7 +6,7 @@ import csv
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from curation.errors import InputError
 from curation.pretraining.decoding import Span
 
 LEARN, TEST, UNSAID = 1, 2, 0
+SHOWN = 8
 MEDIA = frozenset(  # endings of files that are looked at
     (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ogv", ".wav", ".flac", ".mp3", ".ogg", ".opus",
      ".m4a", ".aac", ".jpg", ".jpeg", ".png")
@@ -27,7 +28,9 @@ _PARTS = {"train": LEARN, "training": LEARN, "test": TEST, "testing": TEST, "val
 @dataclass(frozen=True)
 class Labelled:
     """n labelled pieces of media. `label` int (n,) into `classes`; `source`: n names, pieces of one share a recording;
-    `part` int8 (n,): 1 to learn from, 2 to test on, 0 where the data do not say.
+    `part` int8 (n,): 1 to learn from, 2 to test on, 0 where the data do not say. `sources_said`: the data name the
+    sources; else they are names of files, which say nothing across folders. `left_out`: rows of a table without a path
+    or a label.
     """
 
     spans: list[Span]
@@ -35,6 +38,21 @@ class Labelled:
     classes: tuple[str, ...]
     source: list[str]
     part: np.ndarray
+    sources_said: bool = False
+    left_out: int = 0
+
+    @property
+    def on_both_sides(self) -> list[str]:
+        """Sources of which pieces are to be learnt from and others to be tested on; files, where no source is said."""
+        names = self.source if self.sources_said else [span.path for span in self.spans]
+        learnt, tested = ({name for name, own in zip(names, self.part) if own == part} for part in (LEARN, TEST))
+        return sorted(learnt & tested)
+
+    def of_sources(self, names: Iterable[str]) -> np.ndarray:
+        """Bool (n,): pieces of some of `on_both_sides`."""
+        wanted = set(names)
+        own = self.source if self.sources_said else [span.path for span in self.spans]
+        return np.array([name in wanted for name in own], bool)
 
 
 def read(kind: str, place: str | Path, *, fold: int = 1) -> Labelled:
@@ -50,7 +68,15 @@ def read(kind: str, place: str | Path, *, fold: int = 1) -> Labelled:
     found = READERS[kind](path, fold)
     if not found:
         raise InputError(f"{path} holds no labelled media in the layout of {kind}.", hint=LAYOUTS[kind])
-    return _labelled(found)
+    left_out = len(rows_of(path)) - len(found) if kind == "table" else 0
+    return replace(_labelled(found), sources_said=_says_sources(kind, path), left_out=left_out)
+
+
+def _says_sources(kind: str, path: Path) -> bool:
+    """Groups of UCF101, recordings of ESC-50, videos of Kinetics, a table's column `source`."""
+    if kind == "table":
+        return "source" in rows_of(path)[0]
+    return kind in ("ucf101", "esc50") or (kind == "kinetics-sounds" and any(path.glob("*.csv")))
 
 
 Piece = tuple[Span, str, str, int]  # span, class, source, part
@@ -88,12 +114,15 @@ def _table(file: Path, _fold: int) -> list[Piece]:
     _columns(file, rows, ("path", "label"))
     found: list[Piece] = []
     for row in rows:
+        label = row["label"]
+        if not row["path"] or label is None or label != label or not str(label).strip():
+            continue
         path = Path(str(row["path"]))
         path = path if path.is_absolute() else file.parent / path
         start, end = (_number(row.get(name)) for name in ("start_s", "end_s"))
         span = Span(str(path), 0.0 if math.isnan(start) else start, end)
         part = _PARTS.get(str(row.get("split") or "").lower(), UNSAID)
-        found.append((span, str(row["label"]), str(row.get("source") or path.stem), part))
+        found.append((span, str(label).strip(), str(row.get("source") or path.stem), part))
     return found
 
 
@@ -121,12 +150,15 @@ def _esc50(folder: Path, fold: int) -> list[Piece]:
         raise InputError(f"There is no {meta}.", hint=LAYOUTS["esc50"])
     rows = rows_of(meta)
     _columns(meta, rows, ("filename", "fold", "category"))
+    folds = sorted({str(row["fold"]) for row in rows})
+    if str(fold) not in folds:
+        raise InputError(f"{meta} has no fold {fold}.", hint=f"Its folds: {', '.join(folds[:SHOWN])}.")
     return [
         (
             Span(str(folder / "audio" / str(row["filename"]))),
             str(row["category"]),
             str(row.get("src_file") or row["filename"]),
-            TEST if int(row["fold"]) == fold else LEARN,
+            TEST if str(row["fold"]) == str(fold) else LEARN,
         )
         for row in rows
     ]

@@ -27,6 +27,8 @@ from curation.workspace import Workspace
 
 POOL_MAX = 50_000  # candidates; more are sampled
 TRUTH = "truth_match"
+SHARED = ("remove", "refuse", "keep")
+SHARED_LISTED = 1000
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Request:
     """What was asked for. `picture_label`, ...: columns with labels of the workspace's
     own clips, of the table `labels` or joined to it; `probes`:
     labelled data from elsewhere, `kind:folder`. `selection`: whose method and budget are used (comparison).
+    `shared_sources`: what is done with sources that labelled data have both to learn from and to test on (`SHARED`).
     """
 
     kind: str
@@ -51,6 +54,7 @@ class Request:
     fold: int = 1
     assume_right: bool = False
     keep_near_duplicates: bool = False
+    shared_sources: str = "remove"
     clips_per_title: int = 8
     window_s: float = 0.0
     frames: int = 4
@@ -69,8 +73,10 @@ class _Clips:
     title: np.ndarray
     start_s: np.ndarray
     answers: Answers | None
+    files: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     near: list[dict[str, Any]] = field(default_factory=list)
+    shared: list[dict[str, Any]] = field(default_factory=list)
 
 
 def prepare(
@@ -79,6 +85,10 @@ def prepare(
     """Decode what is needed and put together what is compared. Raises `InputError` where something is missing."""
     if request.kind not in results.KINDS:
         raise SettingError(f"There is no evaluation {request.kind!r}.", hint=f"Kinds: {', '.join(results.KINDS)}.")
+    if request.shared_sources not in SHARED:
+        raise SettingError(
+            f"shared_sources={request.shared_sources!r} is no choice.", hint=f"One of {', '.join(SHARED)}."
+        )
     held = _clips(workspace, request, progress)
     questions, pool = _questions(workspace, request, held, progress)
     pool = _without_near_duplicates(request, held, pool, questions)
@@ -92,8 +102,9 @@ def prepare(
     made_of |= {"clips": workspace.fingerprint("clips"), "pool": len(pool)}
     folder = results.folder_of(workspace, request.name)
     experiment = Experiment(
-        request.kind, folder, held.tiny, questions, request.config, made_of, held.notes, request.keep_models, held.near
-    )
+        request.kind, folder, held.tiny, questions, request.config, made_of, held.notes, request.keep_models, held.near,
+        held.shared,
+    )  # fmt: skip
     return experiment, make_sets
 
 
@@ -136,7 +147,9 @@ def _clips(workspace: Workspace, request: Request, progress: Progress) -> _Clips
     usable = tiny.seen & tiny.heard
     if not usable.all():
         notes.append(f"{int((~usable).sum())} clips without a readable picture or sound are left out.")
-    return _Clips(tiny, rows, source, title, table["start_s"].to_numpy(), answers, notes)
+    return _Clips(
+        tiny, rows, source, title, table["start_s"].to_numpy(), answers, [span.path for span in spans], notes
+    )  # fmt: skip
 
 
 def _files(workspace: Workspace) -> dict[str, str]:
@@ -165,13 +178,42 @@ def _questions(
             f"pre-training; {parts.lost:,} whose sources lie on both sides are left out."
         )
     for text in request.probes:
-        questions += _foreign_questions(workspace, request, text, held.tiny.format, progress)
+        found, tested_files = _foreign_questions(workspace, request, text, held, progress)
+        questions += found
+        pool = _without_files(request, held, pool, text, tested_files)
     if not questions:
         raise InputError(
             "There is nothing to probe with.",
             hint="Name labels of these clips (--picture-label, --sound-label), or other data (--probe ucf101:FOLDER).",
         )
+    for question in questions:
+        _note_question(held, question)
     return questions, pool
+
+
+def _note_question(held: _Clips, question: ProbeSet) -> None:
+    """Say what makes a probe's accuracy too low or too high for every set alike."""
+    if question.never_learnt:
+        held.notes.append(
+            f"{question.name}: {question.never_learnt:,} of {len(question.test):,} test clips are of classes that no "
+            "clip to learn from has; they are never right."
+        )
+    alike = overlap(question.clips, question.test, question.clips, question.train, sees=question.sees).alike
+    if alike.any():
+        held.notes.append(
+            f"{question.name}: {int(alike.sum()):,} of {len(alike):,} test clips are nearly like a clip that the "
+            "classifier learns from; accuracy is rather too high, for all sets alike."
+        )
+
+
+def _without_files(request: Request, held: _Clips, pool: np.ndarray, text: str, files: set[str]) -> np.ndarray:
+    """The pool without clips of files that labelled data hold as well, at whatever moment."""
+    inside = np.array([str(Path(held.files[row]).resolve()) in files for row in pool], bool)
+    if not inside.any():
+        return pool
+    done = "stay (asked for)" if request.keep_near_duplicates else "are left out of every set"
+    held.notes.append(f"{int(inside.sum()):,} clips are of files that {text} holds as well; they {done}.")
+    return pool if request.keep_near_duplicates else pool[~inside]
 
 
 def _own_questions(held: _Clips, answers: Answers) -> tuple[list[ProbeSet], sources.Parts]:
@@ -186,6 +228,7 @@ def _own_questions(held: _Clips, answers: Answers) -> tuple[list[ProbeSet], sour
         ("both", "both", np.where(answers.right, answers.picture_label, -1) if answers.right is not None else None,
          parts.sound_source, held.tiny.seen & held.tiny.heard),
     ]  # fmt: skip
+    second = None if alone else parts.picture_source  # of a picture with its sound
     found = []
     for name, sees, label, source, there in plans:
         if label is None or not (label >= 0).any():
@@ -194,19 +237,25 @@ def _own_questions(held: _Clips, answers: Answers) -> tuple[list[ProbeSet], sour
         if name == "both" and (len(np.unique(label[rows[0]])) < 2 or not len(rows[1])):
             held.notes.append("Too few clips with a right sound are left for a probe of both; it is left out.")
             continue
-        found.append(ProbeSet(name, sees, held.tiny, rows[0], rows[1], label, source, answers.classes))  # type: ignore[arg-type]
+        other = second if sees == "both" else None
+        found.append(
+            ProbeSet(name, sees, held.tiny, rows[0], rows[1], label, source, answers.classes, other)  # type: ignore[arg-type]
+        )
     return found, parts
 
 
 def _foreign_questions(
-    workspace: Workspace, request: Request, text: str, form: TinyFormat, progress: Progress
-) -> list[ProbeSet]:
+    workspace: Workspace, request: Request, text: str, held: _Clips, progress: Progress
+) -> tuple[list[ProbeSet], set[str]]:
+    """Probes of labelled data from elsewhere, and the files that they are of."""
     kind, colon, place = text.partition(":")
     if not colon:
         raise InputError(f"{text!r} names no labelled data.", hint="Give KIND:PATH, such as esc50:/data/ESC-50.")
     data = read(kind, place, fold=request.fold)
-    clips = decode(data.spans, form, cache_folder(workspace), progress, what="labelled clips")
-    part = _said_or_drawn(data)
+    if data.left_out:
+        held.notes.append(f"{text}: {data.left_out:,} rows without a path or a label are left out.")
+    part = _said_or_drawn(data, request, text, held)
+    clips = decode(data.spans, held.tiny.format, cache_folder(workspace), progress, what="labelled clips")
     _, source = np.unique(np.asarray(data.source, dtype=object).astype(str), return_inverse=True)
     plans = {"ucf101": ("picture",), "esc50": ("sound",), "kinetics-sounds": ("both",)}
     found = []
@@ -217,19 +266,52 @@ def _foreign_questions(
             name = f"{Path(place).name or kind} ({sees})"
             found.append(ProbeSet(name, sees, clips, rows[0], rows[1], data.label, source, data.classes))  # type: ignore[arg-type]
     if not found:
-        raise InputError(f"No piece of {text} could be read.", hint="Look at the files by hand.")
-    return found
+        raise InputError(
+            f"{text} leaves no readable piece to learn from, or none to test on.", hint="Look at the files by hand."
+        )
+    return found, {str(Path(span.path).resolve()) for span in data.spans}
 
 
-def _said_or_drawn(data: Labelled) -> np.ndarray:
-    """1 to learn from, 2 to test on: as the data say, else half of the sources each."""
+def _said_or_drawn(data: Labelled, request: Request, text: str, held: _Clips) -> np.ndarray:
+    """1 to learn from, 2 to test on: as the data say, else half of the sources each. Where the data's own split has
+    sources on both sides these are listed, and left out of what is learnt from (0), refused, or kept.
+    """
     if (data.part > 0).all():
-        return data.part
+        return _apart(data, request, text, held)
     if (data.part > 0).any():
         raise InputError(f"{int((data.part == 0).sum())} of {len(data.part)} labelled pieces are of no split.")
     names = sorted(set(data.source))
     drawn = dict(zip(names, np.random.default_rng(0).permutation(len(names)) % 2 + 1))
     return np.array([drawn[name] for name in data.source], np.int8)
+
+
+def _apart(data: Labelled, request: Request, text: str, held: _Clips) -> np.ndarray:
+    for part, what in ((LEARN, "to learn from"), (TEST, "to test on")):
+        if not (data.part == part).any():
+            raise InputError(f"The split of {text} has no pieces {what}.", hint="It needs both; see also --fold.")
+    shared = data.on_both_sides
+    if not shared:
+        return data.part
+    held.shared += [
+        {"probe": text, "source": name, "learnt": int((own & (data.part == LEARN)).sum()),
+         "tested": int((own & (data.part == TEST)).sum())}
+        for name in shared[:SHARED_LISTED]
+        for own in [data.of_sources([name])]
+    ]  # fmt: skip
+    of_shared = data.of_sources(shared)
+    gone, some = of_shared & (data.part == LEARN), ", ".join(shared[:4]) + (", ..." if len(shared) > 4 else "")
+    told = f"{text}: {len(shared):,} sources are both in its training and in its test part ({some})"
+    if request.shared_sources == "refuse":
+        raise InputError(f"{told}.", hint="Mend the split, or give --shared-sources remove (or keep).")
+    if request.shared_sources == "keep":
+        held.notes.append(f"{told}; they stay (asked for), so accuracy is too high. See shared_sources.parquet.")
+        return data.part
+    held.notes.append(
+        f"{told}; their {int(gone.sum()):,} pieces to learn from are left out. See shared_sources.parquet."
+    )
+    if not (data.part[~gone] == LEARN).any():
+        raise InputError(f"{told}: nothing would be left to learn from.", hint="Mend the split of the labelled data.")
+    return np.where(gone, 0, data.part).astype(np.int8)
 
 
 def _without_near_duplicates(request: Request, held: _Clips, pool: np.ndarray, questions: list[ProbeSet]) -> np.ndarray:
@@ -297,6 +379,18 @@ def _sampling(
     _workspace: Workspace, request: Request, held: _Clips, pool: np.ndarray
 ) -> tuple[Callable[[int], list[PairSet]], dict[str, Any]]:
     plan = {"clips_per_title": request.clips_per_title, "window_s": request.window_s}
+    counts = np.unique(held.title[pool], return_counts=True)[1]
+    if counts.max() < 2 or request.clips_per_title < 2:
+        one = "clips_per_title is 1" if request.clips_per_title < 2 else "every title has one clip"
+        raise InputError(
+            f"Hierarchical sampling would be ordinary sampling: {one}.",
+            hint="It needs several clips a title: longer files, or a title column that joins files.",
+        )
+    if (counts < request.clips_per_title).any():
+        held.notes.append(
+            f"{int((counts < request.clips_per_title).sum()):,} of {len(counts):,} titles have fewer than "
+            f"{request.clips_per_title} clips ({int((counts == 1).sum()):,} have one): they come in smaller groups."
+        )
 
     def make_sets(_seed: int) -> list[PairSet]:
         return [_set_of(held, pool, "hierarchical", **plan), _set_of(held, pool, "ordinary")]  # type: ignore[arg-type]

@@ -30,12 +30,23 @@ class Overlap:
 
 
 def overlap(
-    clips: TinyClips, rows: np.ndarray, others: TinyClips, other_rows: np.ndarray, *, least: float = LEAST_COSINE
+    clips: TinyClips,
+    rows: np.ndarray,
+    others: TinyClips,
+    other_rows: np.ndarray,
+    *,
+    least: float = LEAST_COSINE,
+    sees: str = "both",
 ) -> Overlap:
-    """Clips `rows` of the one that are near-duplicates of clips `other_rows` of the other."""
+    """Clips `rows` of the one that are near-duplicates of clips `other_rows` of the other; `sees`: picture, sound or
+    both, what is looked at.
+    """
     alike = np.zeros(len(rows), bool)
     found = []
-    for prints, there in ((picture_prints, "seen"), (sound_prints, "heard")):
+    for prints, there, skipped in ((picture_prints, "seen", "sound"), (sound_prints, "heard", "picture")):
+        if sees == skipped:
+            found.append(np.zeros((0, 2), np.int64))
+            continue
         mine, theirs = rows[getattr(clips, there)[rows]], other_rows[getattr(others, there)[other_rows]]
         pairs = _alike(prints(clips, mine), prints(others, theirs), least)
         alike |= np.isin(rows, mine[pairs[:, 0]])

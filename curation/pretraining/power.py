@@ -61,25 +61,31 @@ def degraded(
 
     `group` int (n,): source of each pair; a wrong sound comes from another one where there is one. `kind` int (n,), if
     the classes are known: a wrong sound comes from another class as well. One permutation a seed; a smaller share takes
-    the wrong sounds of a larger one and more.
+    the wrong sounds of a larger one and more. `facts["right"]`: the share that is right in truth, sounds of their own
+    kind or source among them.
     """
     if not 0 <= share <= 1:
         raise InputError(f"A share of right sounds lies between 0 and 1, not {share}.")
     n = len(right.picture)
     order = np.random.default_rng([seed, 3]).permutation(n)
     wrong = np.sort(order[: round(n * (1 - share))])
-    sound = right.sound.copy()
+    sound, n_wrong = right.sound.copy(), 0
     if len(wrong) > 1:
         key = kind if kind is not None else group if group is not None else np.arange(n)
         _, which = np.unique(key[wrong], return_inverse=True)
         partner, _ = permuted_partners(which.astype(np.int64), seed)
         sound[wrong] = right.sound[wrong[partner]]
-    facts = {"share": share, "right": 1 - len(wrong) / n if len(wrong) > 1 else 1.0}
+        # Where one kind holds more than half, some wrong sounds are of their own kind: as good as right
+        n_wrong = int((which[partner] != which).sum())
+    facts = {"share": share, "right": 1 - n_wrong / n}
     return PairSet(set_name(share), right.picture, sound, right.title, right.start_s, facts=facts)
 
 
-def judge(probe: str, shares: Sequence[float], hits: np.ndarray, source: np.ndarray) -> Power:
-    """The verdict. `hits` (K, R, n): whether each test clip is right at K shares and R seeds; `source` int (n,).
+def judge(
+    probe: str, shares: Sequence[float], hits: np.ndarray, source: np.ndarray, other: np.ndarray | None = None
+) -> Power:  # fmt: skip
+    """The verdict. `hits` (K, R, n): whether each test clip is right at K shares and R seeds; `source`, `other` int
+    (n,): what clips are resampled by, see `mean_interval`.
 
     Slope: least squares of accuracy on the share. It tells where the slope's 95 % interval lies above 0.
     """
@@ -88,9 +94,9 @@ def judge(probe: str, shares: Sequence[float], hits: np.ndarray, source: np.ndar
     order = np.argsort(shares)
     x, hits = np.asarray(shares, np.float64)[order], np.asarray(hits, np.float64)[order]
     weight = (x - x.mean()) / np.square(x - x.mean()).sum()
-    slope = mean_interval(np.tensordot(weight, hits, axes=1), source)
-    levels = tuple(mean_interval(found, source).of_share() for found in hits)
-    steps = [mean_interval(b - a, source).error for a, b in zip(hits, hits[1:])]
+    slope = mean_interval(np.tensordot(weight, hits, axes=1), source, other)
+    levels = tuple(mean_interval(found, source, other).of_share() for found in hits)
+    steps = [mean_interval(b - a, source, other).error for a, b in zip(hits, hits[1:])]
     smallest = smallest_visible(float(np.sqrt(np.mean(np.square(steps)))), hits.shape[1])
     tells = slope.low > 0
     return Power(

@@ -27,6 +27,7 @@ TOP = 5
 class ProbeSet:
     """A question: which class? `sees`: features of which modality; `train`, `test` int64 rows of `clips`; `label` int
     (N,) of all clips, below 0 = none; `source` int (N,): what the test clips are resampled by; `classes`: names.
+    `other_source` int (N,): of clips seen and heard, the picture's sources beside the sound's, resampled as well.
     """
 
     name: str
@@ -37,6 +38,22 @@ class ProbeSet:
     label: np.ndarray
     source: np.ndarray
     classes: tuple[str, ...] = ()
+    other_source: np.ndarray | None = None
+
+    @property
+    def test_sources(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The sources of the test clips, of both kinds."""
+        return self.source[self.test], None if self.other_source is None else self.other_source[self.test]
+
+    @property
+    def has_top5(self) -> bool:
+        """Five guesses say something where more than five classes are learnt."""
+        return len(np.unique(self.label[self.train])) > TOP
+
+    @property
+    def never_learnt(self) -> int:
+        """Test clips of classes that no clip to learn from has: never right."""
+        return int((~np.isin(self.label[self.test], self.label[self.train])).sum())
 
     def __post_init__(self) -> None:
         for what, rows in (("learn from", self.train), ("be tested on", self.test)):
@@ -55,12 +72,12 @@ class ProbeSet:
 
 @dataclass(frozen=True)
 class Probed:
-    """`top1`, `top5`: shares of the test clips; `hit` bool (n, 2): whether each is right in one, in five; `predicted`
-    int (n,): labels.
+    """`top1`, `top5`: shares of the test clips, the latter None where five guesses name every class that was learnt;
+    `hit` bool (n, 2): whether each is right in one, in five; `predicted` int (n,): labels.
     """
 
     top1: float
-    top5: float
+    top5: float | None
     hit: np.ndarray
     predicted: np.ndarray
 
@@ -112,4 +129,5 @@ def linear(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y:
     ranked = fitted.classes_[np.argsort(-scores, axis=1, kind="stable")]
     right = ranked == np.asarray(test_y)[:, None]
     hit = np.stack([right[:, 0], right[:, :TOP].any(axis=1)], axis=1)
-    return Probed(float(hit[:, 0].mean()), float(hit[:, 1].mean()), hit, ranked[:, 0])
+    top5 = float(hit[:, 1].mean()) if len(fitted.classes_) > TOP else None
+    return Probed(float(hit[:, 0].mean()), top5, hit, ranked[:, 0])

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from curation.atomic import read_json, write_json
-from curation.errors import InputError
+from curation.errors import ConcordError, InputError
 from curation.workspace import Workspace, check_name
 
+VERSION = 2  # of what is written; raised when intervals or verdicts are made otherwise. None before 2
 FOLDER = "evaluations"
 PREFIX = "pretrain-"
 KINDS = {
@@ -29,8 +30,16 @@ def folder_of(workspace: Workspace, name: str) -> Path:
 def names(workspace: Workspace) -> list[str]:
     """Evaluations that were begun, oldest first."""
     found = [path.parent for path in (workspace.path / FOLDER).glob(f"{PREFIX}*/plan.json")]
-    ordered = sorted(found, key=lambda folder: (read_json(folder / "plan.json").get("made", 0.0), folder.name))
+    ordered = sorted(found, key=lambda folder: (_made(folder), folder.name))
     return [folder.name.removeprefix(PREFIX) for folder in ordered]
+
+
+def _made(folder: Path) -> float:
+    """When an evaluation was begun; 0 where its plan is damaged, which is said when it is read."""
+    try:
+        return float(read_json(folder / "plan.json").get("made", 0.0))
+    except (ConcordError, OSError, ValueError, TypeError, AttributeError):
+        return 0.0
 
 
 def read_plan(workspace: Workspace, name: str) -> dict[str, Any]:
@@ -51,9 +60,48 @@ def _read(workspace: Workspace, name: str, file: str) -> dict[str, Any]:
         known = ", ".join(names(workspace)) or "none yet"
         raise InputError(f"{workspace.name} has no evaluation {name!r}.", hint=f"There are: {known}.")
     found = read_json(path)
-    if not isinstance(found, dict):
-        raise InputError(f"{path} is damaged.", hint="Remove the folder and run it again.")
+    if not isinstance(found, dict) or not isinstance(found.get("version", 1), int):
+        raise InputError(f"{path} is damaged.", hint="Run it again: what was trained is kept.")
+    if found.get("version", 1) > VERSION:
+        raise InputError(f"{name} was written by a newer version of this program.", hint="Look at it with that one.")
     return found
+
+
+def age(found: Mapping[str, Any]) -> str:
+    """What to know of numbers that an earlier version wrote, in a sentence; empty for those of this one."""
+    if found.get("version", 1) == VERSION:
+        return ""
+    return (
+        "An earlier version wrote these numbers, with other rules for intervals. Run the evaluation again under the "
+        "same name to have them judged anew; nothing is trained twice."
+    )
+
+
+def power_check(workspace: Workspace, name: str, probe: str) -> tuple[bool | None, str]:
+    """Can the evaluation `name` tell sets apart by `probe`? By the newest power check of the same clips and training.
+
+    True or False and its verdict, as a sentence that names it; None where there is no such power check.
+    """
+    wanted = _asked(read_plan(workspace, name), probe)
+    for other in reversed(names(workspace)):
+        try:
+            plan, found = read_plan(workspace, other), read_result(workspace, other)
+        except ConcordError:  # a damaged or newer one says nothing here, and says so where it is shown
+            continue
+        if plan.get("kind") != "power" or not found or _asked(plan, probe) != wanted or None in wanted:
+            continue
+        for said in found.get("power", []):
+            if said["probe"] == probe:
+                return bool(said["tells"]), f"Power check {other!r}, same probe and training: {said['verdict']}"
+    return None, (
+        "No power check was made with this probe and this training: whether it can tell sets apart at all is not known."
+    )
+
+
+def _asked(plan: Mapping[str, Any], probe: str) -> tuple[Any, Any]:
+    """What a probe was asked, and how was trained."""
+    identity = plan.get("identity", {})
+    return identity.get("questions", {}).get(probe), identity.get("config")
 
 
 def write(path: Path, value: Mapping[str, Any]) -> None:

@@ -1,8 +1,9 @@
 """Which clips make a batch: titles and times in, row numbers out; the same for a seed and a step, whatever came before.
 
-Every epoch holds every clip once. Hierarchical sampling ("Watching Too Much Television is Good", arXiv 2106.08513)
-draws groups of clips of one title, near one another, so that a batch holds negatives from the same title; groups of
-one clip are ordinary sampling, exactly.
+An epoch holds no clip twice, and all but those that do not fill a last batch (fewer than a batch; others the next
+time). Hierarchical sampling ("Watching Too Much Television is Good", arXiv 2106.08513) draws groups of clips of one
+title, near one another, so that a batch holds negatives from the same title; groups of one clip are ordinary sampling,
+exactly. A title comes as often as it has groups: long ones oftener than short ones.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from curation.errors import InputError, SettingError
 class Sampling:
     """`batch_size` clips, `clips_per_title` of a title within `window_s` seconds of one another (0: anywhere in it).
 
-    Titles per batch: batch_size / clips_per_title. `clips_per_title` 1 is ordinary sampling.
+    Titles per batch: batch_size / clips_per_title, and more where windows or titles hold fewer clips than that.
+    `clips_per_title` 1 is ordinary sampling.
     """
 
     batch_size: int = 128
@@ -39,10 +41,6 @@ class Sampling:
         if not (math.isfinite(self.window_s) and self.window_s >= 0):
             raise SettingError(f"window_s={self.window_s} is no length.", hint="Give seconds, or 0 for no limit.")
 
-    @property
-    def titles_per_batch(self) -> int:
-        return self.batch_size // self.clips_per_title
-
 
 class Sampler:
     """Batches of n clips. `titles` int (n,): title of each; `start_s` float (n,): when it begins in its title."""
@@ -59,7 +57,7 @@ class Sampler:
         self._epoch = lru_cache(maxsize=2)(self._make_epoch)
 
     def batch(self, step: int) -> np.ndarray:
-        """Rows of the batch of a step, int64 (batch_size,), none twice."""
+        """Rows of the batch of a step, int64 (batch_size,), none twice in it or in its epoch."""
         epoch, k = divmod(step, self.batches_per_epoch)
         return self._epoch(epoch)[k]
 
@@ -98,7 +96,9 @@ def title_groups(
 
 
 def _without_repeats(groups: list[np.ndarray], titles: np.ndarray, batch_size: int) -> np.ndarray:
-    """Groups one after another such that a batch holds no title twice, as long as there are others; int64 (n,)."""
+    """Groups one after another such that a batch holds no title twice while the next 4 * batch_size groups hold
+    others; int64 (n,). A group that a batch has no room for is cut: its rest begins the next batch.
+    """
     waiting, order, room, there = deque(groups), [], batch_size, set()
     look = 4 * batch_size  # far enough to find another title, and no search through all
     while waiting:

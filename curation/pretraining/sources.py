@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from curation.errors import InputError, SettingError
 
@@ -17,7 +19,8 @@ SHARES = (0.6, 0.2, 0.2)
 class Parts:
     """`picture`, `sound` int8 (N,): the part of each clip's picture and sound, -1 where its sources lie in several.
 
-    `picture_source`, `sound_source` int (N,): the first source of each, for resampling.
+    `picture_source`, `sound_source` int (N,): for resampling; clips of a part that share a source, or are joined by
+    clips that do, have the same.
     """
 
     picture: np.ndarray
@@ -89,8 +92,25 @@ def _parts(
     low, high = np.full(len(names), 3, np.int8), np.full(len(names), -1, np.int8)
     np.minimum.at(low, owner, part[source])
     np.maximum.at(high, owner, part[source])
-    first = source[np.searchsorted(owner, np.arange(len(names)))]
-    return np.where(low == high, low, ASTRIDE).astype(np.int8), first
+    found = np.where(low == high, low, ASTRIDE).astype(np.int8)
+    return found, _joined(owner, source, found)
+
+
+def _joined(owner: np.ndarray, source: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """A source of each clip, int (N,): the least of those that it is joined with; of one source each, its own.
+
+    `owner`, `source` int (m,): which clip names which source, by clip. Clips astride the parts join none.
+    """
+    first = source[np.searchsorted(owner, np.arange(len(part)))]
+    if len(owner) == len(part):
+        return first
+    inside = part[owner] != ASTRIDE
+    n = int(source.max()) + 1
+    edges = coo_array((np.ones(int(inside.sum()), np.int8), (first[owner[inside]], source[inside])), shape=(n, n))
+    group = connected_components(edges, directed=False)[1]
+    least = np.full(int(group.max()) + 1, n)
+    np.minimum.at(least, group, np.arange(n))
+    return least[group[first]]
 
 
 def _checked(parts: Parts) -> Parts:

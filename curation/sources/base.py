@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from curation.errors import InputError
+from curation import remote, urls
+from curation.errors import ConcordError, InputError, MediaError
 from curation.media.roots import AllowedRoots
 from curation.records import real_path, shown_path
 from curation.sourcespec import SourceSpec
@@ -18,7 +19,7 @@ from curation.sourcespec import SourceSpec
 
 @dataclass(frozen=True)
 class Item:
-    """One medium that a source names. `path_bytes` is relative to the source's root, or absolute.
+    """One medium that a source names. `path_bytes` is relative to the source's root, absolute, or an address.
 
     `code` and `problem` are empty, or say why it cannot be used. `shown` replaces the path where people read it,
     `title` the name of its folder. `columns` is what the source says of it beside that.
@@ -56,14 +57,27 @@ class Source(ABC):
         """
 
 
-def require_file(path: str, what: str) -> Path:
-    """The path of a regular file that can be read. Raises `InputError`."""
+def require_file(path: str, what: str) -> None:
+    """Raise `InputError` where a path or an address is no regular file that can be read."""
+    if urls.is_url(path):
+        try:
+            remote.facts(path)
+        except MediaError as error:
+            raise InputError(f"The {what}: {error.message}", hint=error.hint, code=error.code) from None
+        return
     file = Path(path)
     if not file.is_file():
         raise InputError(f"There is no {what} {path}.", hint="Check the path; it may have been moved.")
     if not os.access(file, os.R_OK):
         raise InputError(f"The {what} {path} may not be read.", hint="Check its permissions.")
-    return file
+
+
+def require_folder(path: str, problem: str, hint: str) -> None:
+    """Raise `InputError` where a path or an address is no folder: `problem`, of a store what it says."""
+    if urls.is_url(path):
+        remote.check_folder(path)
+    elif not Path(path).is_dir():
+        raise InputError(problem, hint=hint)
 
 
 def look_at(root: str, path: bytes, allowed: AllowedRoots | None, **facts: Any) -> Item:
@@ -74,6 +88,14 @@ def look_at(root: str, path: bytes, allowed: AllowedRoots | None, **facts: Any) 
 
     full = real_path(root, path)
     name = shown_path(path).rpartition("/")[2]
+    if urls.is_url(full):
+        try:
+            if allowed is not None and not allowed.allows(full):
+                return cannot("not_allowed", f"{name} lies outside the places that may be read.")
+            found = remote.facts(full)
+        except ConcordError as error:
+            return cannot(error.code, error.message)
+        return Item(path, found.size_bytes, found.mtime_ns, **facts)
     try:
         if allowed is not None and not allowed.allows(full):
             return cannot("not_allowed", f"{name} lies outside the folders that may be read.")

@@ -1,30 +1,41 @@
-"""A list of media files: txt with one path a line, or csv, tsv, parquet with a column `path` and others to keep.
+"""A list of media: txt with one path or address a line, or csv, tsv, parquet with a column `path` and others to keep.
 
 In a txt list paths are bytes as the file system has them; where the list holds NUL bytes they separate the paths, not
-line ends (`find -print0`), so that any name can be listed.
+line ends (`find -print0`), so that any name can be listed. The list itself may lie in a store, and paths that are not
+absolute then mean what lies beside it.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import os
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.errors import InputError
+from curation.errors import InputError, MediaError
+from curation.media.location import open_bytes
 from curation.media.roots import AllowedRoots
+from curation.records import real_path
+from curation.remote import input_error
 from curation.sources.base import Item, Source, look_at, require_file
 from curation.sources.columns import plain_text, tidy
 from curation.sourcespec import SourceSpec
+from curation.urls import SCHEMES, is_url, place_of, scheme_of
 
 PATH_COLUMNS = ("path", "file", "file_path", "filepath", "filename")
 SUFFIXES = (".txt", ".lst", ".csv", ".tsv", ".parquet")
 MAX_LINE_BYTES = 1 << 16
 BATCH_ROWS = 4096
+AT_ONCE, REQUESTS_AT_ONCE = 512, 16  # lines that are held, and of them those that a store is asked for at a time
+_SECRET = re.compile(rb"(?i)[?&][^=&]*(signature|sig|token|credential|secret|password|key)[^=&]*=|//[^/]*@")
 
 # Number of the line or row, the path in it, its other columns; or None for the path, and what is wrong with the line
 Row = tuple[int, bytes | None, dict[str, Any] | str]
@@ -36,7 +47,8 @@ class FileListSource(Source):
     kind = "list"
 
     def check(self) -> None:
-        file = require_file(self.spec.path, "list")
+        file = Path(self.spec.path)
+        require_file(self.spec.path, "list")
         if file.suffix.lower() not in SUFFIXES:
             raise InputError(f"{file.name} is not a list that can be read.", hint=f"Kinds: {', '.join(SUFFIXES)}.")
 
@@ -47,13 +59,16 @@ class FileListSource(Source):
         kind = file.suffix.lower()
         try:
             if kind == ".parquet":
-                names = list(pq.read_schema(file).names)
+                with open_bytes(self.spec.path) as handle:
+                    names = list(pq.read_schema(handle).names)
             elif kind in (".csv", ".tsv"):
-                with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as handle:
-                    header = next(_patient(csv.reader(handle, delimiter="," if kind == ".csv" else "\t")), [])
+                with _text(self.spec.path) as text:
+                    header = next(_patient(csv.reader(text, delimiter="," if kind == ".csv" else "\t")), [])
                 names = [plain_text(name) for name in header] if isinstance(header, list) else []
             else:
                 return []
+        except MediaError as error:
+            raise input_error(error) from None
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{file} cannot be read as a list ({error}).", hint="Is it complete?") from error
         at = _path_column(names, file.name)
@@ -62,7 +77,7 @@ class FileListSource(Source):
     def items(self, allowed: AllowedRoots | None) -> Iterator[Item]:
         self.check()
         if allowed is not None:
-            allowed.check(self.spec.path)
+            allowed.check_place(self.spec.path)
         there = {name.lower(): name for name in self.columns()}
         for name in filter(None, (self.spec.title, *self.spec.columns)):
             if name.lower() not in there:
@@ -70,6 +85,26 @@ class FileListSource(Source):
                     f"{Path(self.spec.path).name} has no column {name!r}.",
                     hint=f"Its columns: {', '.join(there.values())[:300] or 'none'}.",
                 )
+        named = self._named()
+        while batch := list(islice(named, AT_ONCE)):
+            yield from self._looked_at(batch, allowed)
+
+    def _looked_at(self, named: list[Item], allowed: AllowedRoots | None) -> Iterator[Item]:
+        """The items of a few lines with size and time; a store is asked for many at once, a disk for one by one."""
+
+        def look(item: Item) -> Item:
+            if item.code:
+                return item
+            return look_at(self.spec.root, item.path_bytes, allowed, title=item.title, columns=item.columns)
+
+        if not any(is_url(real_path(self.spec.root, item.path_bytes)) for item in named if not item.code):
+            yield from map(look, named)
+            return
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="concord-list") as pool:
+            yield from pool.map(look, named)
+
+    def _named(self) -> Iterator[Item]:
+        """An item for each line, not looked at yet."""
         seen: set[bytes] = set()
         for number, path, columns in self._rows():
             place = os.fsencode(f"{Path(self.spec.path).name}:{number}")
@@ -77,33 +112,44 @@ class FileListSource(Source):
                 yield Item(place, code="broken_line", problem=f"Line {number} of the list: {columns}", title="")
                 continue
             assert isinstance(columns, dict)
-            path = self._relative(path)
+            title, kept = _title(columns, self.spec)
+            try:
+                path = self._relative(path)
+            except InputError as error:  # the address is not kept: it may hold a password
+                problem = f"Line {number} of the list: {error.message}"
+                yield Item(place, code=error.code, problem=problem, title=title, columns=kept)
+                continue
             if path in seen:
                 yield Item(place, code="repeated", problem=f"Line {number} names a file a second time.", title="")
                 continue
             seen.add(path)
-            title, kept = _title(columns, self.spec)
-            if b"://" in path[:12]:
-                problem = f"Line {number} of the list is an address, not a file: fetch it first."
-                yield Item(path, code="not_local", problem=problem, title=title, columns=kept)
+            if scheme_of(os.fsdecode(path)) in ("", *SCHEMES):
+                yield Item(path, title=title, columns=kept)
             else:
-                yield look_at(self.spec.root, path, allowed, title=title, columns=kept)
+                problem = f"Line {number} of the list is an address, not a file: fetch it first."
+                path = place if _SECRET.search(path) else path
+                yield Item(path, code="not_local", problem=problem, title=title, columns=kept)
 
     def _rows(self) -> Iterator[Row]:
         file = Path(self.spec.path)
         kind = file.suffix.lower()
         try:
             if kind == ".parquet":
-                yield from _of_parquet(file)
+                yield from _of_parquet(self.spec.path)
             elif kind in (".csv", ".tsv"):
-                yield from _of_csv(file, "," if kind == ".csv" else "\t")
+                yield from _of_csv(self.spec.path, "," if kind == ".csv" else "\t")
             else:
-                yield from _of_text(file)
+                yield from _of_text(self.spec.path)
+        except MediaError as error:
+            raise input_error(error) from None
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{file} cannot be read as a list ({error}).", hint="Is it complete?") from error
 
     def _relative(self, path: bytes) -> bytes:
-        """`path` relative to the root where it lies below it."""
+        """`path` relative to the root where it lies below it. Raises `InputError` for an address that is none."""
+        text = os.fsdecode(path)
+        if scheme_of(text) in ("file", *SCHEMES):
+            path = os.fsencode(place_of(text.strip()))
         root = os.fsencode(self.spec.root).rstrip(b"/") + b"/"
         path = path.removeprefix(root).lstrip(b"/") if path.startswith(root) else path
         while path.startswith(b"./"):
@@ -111,8 +157,13 @@ class FileListSource(Source):
         return path
 
 
-def _of_text(file: Path) -> Iterator[Row]:
-    with file.open("rb") as handle:
+def _text(path: str) -> io.TextIOWrapper:
+    """A csv for reading. Bytes that are not UTF-8 pass through and come out again in the path."""
+    return io.TextIOWrapper(open_bytes(path), newline="", encoding="utf-8-sig", errors="surrogateescape")
+
+
+def _of_text(path: str) -> Iterator[Row]:
+    with open_bytes(path) as handle:
         head = handle.read(MAX_LINE_BYTES)
         handle.seek(0)
         lines = _split(handle, b"\0") if b"\0" in head else _split(handle, b"\n")
@@ -137,9 +188,9 @@ def _split(handle: Any, end: bytes) -> Iterator[bytes]:
         yield rest
 
 
-def _of_csv(file: Path, delimiter: str) -> Iterator[Row]:
-    # Bytes that are not UTF-8 pass through and come out again in the path
-    with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as handle:
+def _of_csv(path: str, delimiter: str) -> Iterator[Row]:
+    file = Path(path)
+    with _text(path) as handle:
         reader = csv.reader(handle, delimiter=delimiter)
         header = next(_patient(reader), None)
         if not isinstance(header, list):
@@ -170,10 +221,10 @@ def _patient(reader: Any) -> Iterator[list[str] | str]:
             yield f"{error}."
 
 
-def _of_parquet(file: Path) -> Iterator[Row]:
-    with pq.ParquetFile(file) as table:
+def _of_parquet(path_of_list: str) -> Iterator[Row]:
+    with open_bytes(path_of_list) as handle, pq.ParquetFile(handle) as table:
         names = list(table.schema_arrow.names)
-        at = names[_path_column(names, file.name)]
+        at = names[_path_column(names, Path(path_of_list).name)]
         number = 0
         for batch in table.iter_batches(BATCH_ROWS):
             for row in batch.to_pylist():

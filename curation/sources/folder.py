@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from curation.errors import InputError
 from curation.media.roots import AllowedRoots
 from curation.media.walk import find_media
-from curation.sources.base import Item, Source
+from curation.sources.base import Item, Source, require_folder
 
 
 class FolderSource(Source):
@@ -17,11 +15,11 @@ class FolderSource(Source):
     kind = "folder"
 
     def check(self) -> None:
-        if not Path(self.spec.path).is_dir():
-            raise InputError(
-                f"The media folder {self.spec.path} does not exist.",
-                hint="Give the path of a folder that holds videos.",
-            )
+        require_folder(
+            self.spec.path,
+            f"The media folder {self.spec.path} does not exist.",
+            "Give the path of a folder that holds videos.",
+        )
 
     def items(self, allowed: AllowedRoots | None) -> Iterator[Item]:
         found = find_media(self.spec.path, allowed=allowed)

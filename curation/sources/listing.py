@@ -1,7 +1,8 @@
 """The listing: every medium that a workspace's sources name, as they stand now, written before a scan and read by it.
 
 `listing.parquet` holds a row a medium in the order of the sources; its digest, in the file's metadata, is of what the
-sources say and of the files' sizes and times, not of where a list lies.
+sources say and of the files' sizes and times, not of where a list lies. Where the last scan met a store that did not
+answer, the number of the attempt is in the digest too, so that the next run asks again for what is missing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from curation.atomic import PARTIAL_SUFFIX, replacing
 from curation.errors import InputError
 from curation.media.roots import AllowedRoots
+from curation.remote import UNREACHABLE
 from curation.sources.base import Item
 from curation.sources.registry import source_of
 from curation.workspace import Workspace
@@ -37,7 +39,7 @@ _SCHEMA = pa.schema(
         ("columns", pa.string()),  # a JSON object, or empty
     ]
 )
-_DIGEST = b"concord.digest"
+_DIGEST, _ATTEMPT = b"concord.digest", b"concord.attempt"
 _BATCH = 8192
 
 
@@ -47,6 +49,9 @@ def write_listing(workspace: Workspace) -> None:
     for left in workspace.path.glob(f".{_path(workspace).name}.*{PARTIAL_SUFFIX}"):  # of a scan that was killed
         left.unlink(missing_ok=True)
     digest = hashlib.blake2b(digest_size=16)
+    attempt = _attempt(workspace)
+    if attempt:
+        digest.update(f"attempt {attempt}".encode())
     n_rows = n_skipped = 0
     with replacing(_path(workspace)) as temporary, pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as writer:
         rows: list[dict[str, Any]] = []
@@ -65,7 +70,7 @@ def write_listing(workspace: Workspace) -> None:
         if not n_rows:
             raise _nothing(workspace, n_skipped)
         writer.write_table(pa.Table.from_pylist(rows, _SCHEMA))
-        writer.add_key_value_metadata({_DIGEST: digest.hexdigest().encode()})
+        writer.add_key_value_metadata({_DIGEST: digest.hexdigest().encode(), _ATTEMPT: str(attempt).encode()})
 
 
 def read_listing(workspace: Workspace) -> pa.Table | None:
@@ -108,6 +113,15 @@ def columns_of(workspace: Workspace) -> Iterator[dict[str, Any]]:
             for row in batch.to_pylist():
                 if row["columns"]:
                     yield row | {"columns": json.loads(row["columns"])}
+
+
+def _attempt(workspace: Workspace) -> int:
+    """0, and one more each time when videos of the present table could not be asked for."""
+    file, videos = _path(workspace), workspace.artefact("videos")
+    if not file.is_file() or videos is None:
+        return 0
+    before = int((pq.read_metadata(file).metadata or {}).get(_ATTEMPT, b"0"))
+    return before + (UNREACHABLE in (videos.info.get("failures") or {}))
 
 
 def _path(workspace: Workspace) -> Path:

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.errors import InputError
+from curation.errors import InputError, MediaError
+from curation.media.location import open_bytes
 from curation.media.roots import AllowedRoots
 from curation.media.walk import Entry, find_media
-from curation.sources.base import Item, Source, require_file
+from curation.remote import input_error
+from curation.sources.base import Item, Source, require_file, require_folder
 from curation.sources.columns import plain_text, tidy
 
 MAX_LINE_BYTES = 1 << 20
@@ -53,25 +55,31 @@ class Line:
 
 
 class MetadataSource(Source):
-    """The lines of a tsv with their media files below a folder."""
+    """The lines of a tsv with their media files below a folder.
+
+    `files_max`: for a look, the walk stops after so many files; `is_cut_short` says whether it did, and a line without
+    a file among them has the code `not_looked_for`.
+    """
 
     kind = "metadata"
+    files_max: int | None = None
+    is_cut_short = False
 
     def check(self) -> None:
         require_file(self.spec.path, "metadata file")
-        if not Path(self.spec.media).is_dir():
-            raise InputError(
-                f"The folder {self.spec.media} with the media of {Path(self.spec.path).name} does not exist.",
-                hint="Give the folder that holds the videos; their names contain the YouTube ids.",
-            )
+        require_folder(
+            self.spec.media,
+            f"The folder {self.spec.media} with the media of {Path(self.spec.path).name} does not exist.",
+            "Give the folder that holds the videos; their names contain the YouTube ids.",
+        )
 
     def items(self, allowed: AllowedRoots | None) -> Iterator[Item]:
         self.check()
         if allowed is not None:
-            allowed.check(self.spec.path)
-            allowed.check(self.spec.media)
-        found = find_media(self.spec.media, allowed=allowed)
-        self.n_skipped = found.n_skipped
+            allowed.check_place(self.spec.path)
+            allowed.check_place(self.spec.media)
+        found = find_media(self.spec.media, max_files=self.files_max, allowed=allowed)
+        self.n_skipped, self.is_cut_short = found.n_skipped, found.truncated
         unmatched = {entry.path_bytes: entry for entry in found.entries if not entry.problem}
         by_id = _by_id(list(unmatched.values()))
         seen: set[str] = set()
@@ -86,7 +94,7 @@ class MetadataSource(Source):
             else:
                 seen.add(line.youtube_id)
                 files = [e for e in by_id.get(line.youtube_id, []) if unmatched.pop(e.path_bytes, None)]
-                yield from _items(line, files)
+                yield from _items(line, files, self.files_max if self.is_cut_short else None)
         for entry in [*unmatched.values(), *found.problems]:
             if entry.problem:
                 yield Item(entry.path_bytes, code="unreadable", problem=entry.problem)
@@ -97,7 +105,7 @@ class MetadataSource(Source):
     def _lines(self) -> Iterator[tuple[int, Line | str]]:
         """Number and content of each line that is not blank, or a text that says what is wrong with it."""
         try:
-            with Path(self.spec.path).open("rb") as handle:
+            with open_bytes(self.spec.path) as handle:
                 number = 0
                 while raw := handle.readline(MAX_LINE_BYTES):
                     number += 1
@@ -109,6 +117,8 @@ class MetadataSource(Source):
                         yield number, read_line(raw)
         except OSError as error:
             raise InputError(f"{self.spec.path} cannot be read ({error.strerror}).") from error
+        except MediaError as error:
+            raise input_error(error) from None
 
 
 def read_line(raw: bytes) -> Line | str:
@@ -187,13 +197,20 @@ def _by_id(entries: list[Entry]) -> dict[str, list[Entry]]:
     return {key: [entry for *_, entry in sorted(rows, key=lambda row: row[:2])] for key, rows in found.items()}
 
 
-def _items(line: Line, files: list[Entry]) -> Iterator[Item]:
+def _items(line: Line, files: list[Entry], only_of: int | None) -> Iterator[Item]:
+    """The files of a line, or why it has none; `only_of`: the walk ended after so many files."""
     columns = line.columns()
     for entry in files:
         yield Item(entry.path_bytes, entry.size_bytes, entry.mtime_ns, title=line.title, columns=columns)
     if not files:
-        problem = f"No file with {line.youtube_id} in its name is in the folder."
-        yield Item(line.youtube_id.encode(), code="missing", problem=problem, title=line.title, columns=columns)
+        code, problem = "missing", f"No file with {line.youtube_id} in its name is in the folder."
+        if only_of is not None:
+            code = "not_looked_for"
+            problem = (
+                f"No file with {line.youtube_id} in its name is among the first {only_of:,} files of the folder; "
+                "a run looks at all of them."
+            )
+        yield Item(line.youtube_id.encode(), code=code, problem=problem, title=line.title, columns=columns)
 
 
 def _text(value: Any) -> str:

@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from curation.errors import InputError
-from curation.media.location import member_path
+from curation import remote
+from curation.errors import InputError, MediaError
+from curation.media.location import member_path, open_bytes
 from curation.media.roots import AllowedRoots
 from curation.media.walk import NOT_MEDIA, Entry, find_media
-from curation.records import shown_path
-from curation.sources.base import Item, Source
+from curation.records import real_path, shown_path
+from curation.sources.base import Item, Source, require_file, require_folder
 from curation.sources.columns import plain_text, tidy
+from curation.urls import is_url
 
 MAX_SIDECAR_BYTES = 1 << 20
 MAX_MEDIA_OF_SAMPLE = 1000
@@ -32,6 +34,12 @@ class WebDatasetSource(Source):
     kind = "tars"
 
     def check(self) -> None:
+        if is_url(self.spec.path):
+            if self.spec.path.endswith(".tar"):
+                require_file(self.spec.path, "tar")
+            else:
+                require_folder(self.spec.path, "", "")
+            return
         if not Path(self.spec.path).exists():
             raise InputError(f"There is no tar and no folder {self.spec.path}.", hint="Check the path.")
         if not Path(self.spec.path).is_dir() and Path(self.spec.path).suffix != ".tar":
@@ -40,7 +48,7 @@ class WebDatasetSource(Source):
     def items(self, allowed: AllowedRoots | None) -> Iterator[Item]:
         self.check()
         if allowed is not None:
-            allowed.check(self.spec.path)
+            allowed.check_place(self.spec.path)
         for entry in self._tars(allowed):
             if entry.problem:
                 yield Item(entry.path_bytes, code="unreadable", problem=entry.problem)
@@ -52,11 +60,15 @@ class WebDatasetSource(Source):
 
     def _tars(self, allowed: AllowedRoots | None) -> Iterator[Entry]:
         path = Path(self.spec.path)
-        if not path.is_dir():
+        if is_url(self.spec.path) and path.suffix == ".tar":
+            facts = remote.facts(self.spec.path)
+            yield Entry(os.fsencode(path.name), facts.size_bytes, facts.mtime_ns)
+            return
+        if not is_url(self.spec.path) and not path.is_dir():
             info = path.stat()
             yield Entry(os.fsencode(path.name), info.st_size, info.st_mtime_ns)
             return
-        found = find_media(path, extensions=("tar", "tgz", "gz", "bz2", "xz", "zst"), allowed=allowed)
+        found = find_media(self.spec.path, extensions=("tar", "tgz", "gz", "bz2", "xz", "zst"), allowed=allowed)
         self.n_skipped += found.n_skipped
         for entry in found.entries:
             if entry.problem or entry.path_bytes.lower().endswith((b".tar", *COMPRESSED)):
@@ -69,7 +81,7 @@ class WebDatasetSource(Source):
         n_members = 0
         sample = _Sample(entry)
         try:
-            with Path(self.spec.root, entry.path).open("rb") as file:
+            with open_bytes(real_path(self.spec.root, entry.path_bytes)) as file:
                 for member in _headers(file):
                     n_members += 1
                     if not member.isreg() or Path(member.name).name.startswith("."):
@@ -78,6 +90,8 @@ class WebDatasetSource(Source):
                         yield from sample.items()
                         sample = _Sample(entry)
                     self.n_skipped += not sample.add(member, file)
+        except MediaError as error:
+            yield Item(entry.path_bytes, code=error.code, problem=error.message)
         except (tarfile.TarError, OSError, ValueError, EOFError) as error:
             damage = "is cut off or damaged" if n_members else "is not a tar"
             problem = f"It {damage} after {n_members} members ({str(error)[:120]})."

@@ -1,8 +1,10 @@
 """cluster: every feature layer -> clusterings/<extractor>.<layer>: assignments, centroids, sizes, replicates.
 
-The replicates are the assignments of further runs of k-means with seeds of their own: what a choice rests on besides
-the data is the seed, and they say how much. Clips that were added since a layer was clustered join the clusters that
-are there (`cluster.fit`), with a word on how far they drift from them.
+k-means is trained on a sample of the clips, drawn by a hash of their ids, where there are more than `cluster.sample`,
+and on all of them otherwise; all are assigned, in stretches that are read once. The replicates are the assignments of
+further runs of k-means with seeds of their own: what a choice rests on besides the data is the seed, and they say how
+much. Clips that were added since a layer was clustered join the clusters that are there (`cluster.fit`), with a word on
+how far they drift from them.
 """
 
 from __future__ import annotations
@@ -15,26 +17,22 @@ from typing import Any
 import numpy as np
 
 from curation.atomic import write_array, write_json
-from curation.clustering import Clustering, auto_n_clusters, cluster, nearest_clusters
+from curation.clustering import without_empty
 from curation.config import Config
-from curation.errors import MissingArtefactError, SettingError
-from curation.kernels.draws import stream_key
+from curation.errors import LockedError, MissingArtefactError, SettingError
+from curation.feature_rows import FeatureRows
 from curation.kernels.drift import Drift, drift
+from curation.layer_fit import Layer, LayerFit, file_of, n_stretches, sample_size
+from curation.locks import writer_lock
 from curation.records import clip_keys
 from curation.stage import Part, Report, Stage, StageContext, Target, Work
 from curation.workspace import CLIPS_FINGERPRINT, Workspace, fingerprint_of
-
-REPLICATE_POINTS = 512  # a cluster: the further runs are trained on a sample of this many clips where there are more
-_STREAM_REPLICATES = 31
 
 # When a new fit is proposed. Drift is looked at from ADDED_MIN on: fewer clips move no centroid far.
 ADDED_MIN = 0.05  # clips that were added, of all
 FAR_MIN = 1.15  # times as far from their centroids as the fitted ones, and more than chance explains
 SHARES_MIN = 0.1  # of the clips in other clusters, beyond what chance explains
 CHANGED_MIN = 0.5  # clips that were added or are gone, of those fitted
-STAYED_MIN = 0.5  # of the clips fitted that must still be there: with fewer it is another data set
-_CHECKED = 64  # clips that were there before whose distances are looked at again
-_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -71,11 +69,11 @@ class FitPlan:
 
 
 @dataclass(frozen=True)
-class Made:
-    """Arrays of one clustering by name, one value a clip where they are of clips, and what its facts say of the fit."""
+class Piece:
+    """What a part is: a layer's target, and the stretch of rows to assign; None: its model is to be made."""
 
-    arrays: Mapping[str, np.ndarray]
-    facts: Mapping[str, Any]
+    target: Target
+    stretch: int | None
 
 
 class ClusterStage(Stage):
@@ -83,8 +81,9 @@ class ClusterStage(Stage):
 
     name = "cluster"
     version = 2
-    unit = "layers"
+    unit = "parts"
     makes = "clusterings"
+    shared = True
 
     def targets(self, workspace: Workspace, config: Config) -> list[Target]:
         return [Target(info.key, self.fit_plan(workspace, config, info).fingerprint)
@@ -97,12 +96,15 @@ class ClusterStage(Stage):
         its clips are not just those that are there now.
         """
         features = workspace.require_fitting(f"features/{info.extractor}", "features")
-        left_out = ("layers", "n_clusters", "per_layer", "fit")
+        left_out = ("layers", "n_clusters", "per_layer", "fit", "sample")
         settings = {k: v for k, v in config.affecting("cluster").items() if k not in left_out}
+        settings |= {"sample": config.cluster.sample} if config.cluster.sample else {}
         count = layer_counts(config, [layer.name for layer in feature_layers(workspace)])[info.name]
         settings |= {"layer": info.layer, "n_clusters": count}
         wanted = self.fingerprint(settings | {"dim": info.dim}, [str(features.info.get("extractor", "imported"))])
-        fit = self.fingerprint(settings, [features.fingerprint])
+        # Said only where it changes numbers: where all clips are trained on, nothing is drawn
+        drawn = _n_valid(workspace, info.extractor) > sample_size(config.cluster, info.dim)
+        fit = self.fingerprint(settings | ({"drawn": "clip ids"} if drawn else {}), [features.fingerprint])
         there = workspace.artefact(info.key)
         if config.cluster.fit == "refit" or there is None or there.info.get("fit_settings") != wanted:
             return FitPlan(wanted, fit, "")
@@ -114,162 +116,202 @@ class ClusterStage(Stage):
 
 
 class ClusterWork(Work):
-    """One layer a part; each clustering is in place as soon as it is made."""
+    """The models of all layers first, one a part, then their rows in stretches; `finish` puts all in place.
+
+    A part that needs a model which is not there yet (shards and engines take parts in any order) makes it, or waits
+    for the one who does.
+    """
 
     def __init__(self, stage: ClusterStage, context: StageContext, targets: list[Target]) -> None:
         self._context = context
-        self._layers = {info.key: info for info in feature_layers(context.workspace)}
-        self._plans = {
-            target.key: stage.fit_plan(context.workspace, context.config, self._layers[target.key])
-            for target in targets
-        }
+        workspace = context.workspace
+        self._layers = {info.key: info for info in feature_layers(workspace)}
+        self._targets = targets
+        self._plans = {t.key: stage.fit_plan(workspace, context.config, self._layers[t.key]) for t in targets}
+        # Beside the artefact, so that it is not in it when it is put in place
+        self._notes = {t.key: workspace.partial_folder(t.key, f"notes-{t.fingerprint}") for t in targets}
         self._counts = layer_counts(context.config, [info.name for info in self._layers.values()])
-        self._keys: dict[str, np.ndarray] = {}
-        self._report = Report()
+        self._keys: tuple[str, np.ndarray] | None = None
+        self._open: tuple[str, LayerFit] | None = None
         self._source: np.ndarray | None = None
-        self._joined: dict[str, Mapping[str, Any]] = {}
-        self.parts = [Part(i, 1, target) for i, target in enumerate(targets)]
+        pieces = [Piece(target, None) for target in targets]
+        for target in targets:
+            pieces += [Piece(target, i) for i in range(n_stretches(self._n_rows(target.key)))]
+        self.parts = [Part(i, 1, piece) for i, piece in enumerate(pieces)]
 
     def is_done(self, part: Part) -> bool:
-        return self._context.workspace.fingerprint(part.payload.key) == part.payload.fingerprint
+        return file_of(self._notes[part.payload.target.key], part.payload.stretch).is_file()
 
     def run(self, part: Part) -> None:
-        info, plan = self._layers[part.payload.key], self._plans[part.payload.key]
-        workspace, settings = self._context.workspace, self._context.config.cluster
-        valid = np.asarray(workspace.array(f"features/{info.extractor}", "valid"))
-        self._context.progress.note(f"clustering {info.name}")
-        made = self._kept(info, valid) if plan.kept else None
-        if made is None:  # also where what was to be kept turned out to be of other values
-            made, plan = self._fitted(info, valid), FitPlan(plan.settings, plan.fit, "")
-        facts: dict[str, Any] = {
-            CLIPS_FINGERPRINT: workspace.require(f"features/{info.extractor}", "features").info.get(CLIPS_FINGERPRINT),
-            "modality": info.modality,
-            "extractor": info.extractor,
-            "layer": info.layer,
-            "dim": info.dim,
-            "n_clusters": len(made.arrays["sizes"]),
-            "asked": self._counts[info.name],
-            "clips": int(valid.sum()),
-            "seed": settings.seed,
-            "replicates": settings.replicates,
-            "fit_settings": plan.settings,
-            "fit": plan.kept or plan.fit,
-            **made.facts,
-        }
-        folder = workspace.partial_folder(info.key, plan.fingerprint)
-        for name, array in made.arrays.items():
-            write_array(folder / f"{name}.npy", np.asarray(array))
-        write_json(folder / "params.json", facts)
-        workspace.commit_folder(info.key, folder, plan.fingerprint, facts)
-        if plan.kept:
-            self._joined[info.name] = facts
+        piece = part.payload
+        info, layer = self._layers[piece.target.key], self._layer_fit(piece.target.key)
+        self._make(info, layer)
+        if piece.stretch is not None:
+            self._context.progress.note(f"assigning the clips of {info.name}")
+            layer.assign(piece.stretch)
         self._context.progress.advance()
 
-    def _fitted(self, info: LayerInfo, valid: np.ndarray) -> Made:
-        """k-means of the clips as they are, and its replicates."""
-        settings, rows = self._context.config.cluster, np.flatnonzero(valid)
-        features = self._context.workspace.features(info.extractor, info.layer, rows)
-        count = self._counts[info.name]
-        n_clusters = auto_n_clusters(len(rows)) if count == "auto" else int(count)
-        found = self._clustered(features, n_clusters, settings.seed)
-        replicates = np.full((settings.replicates - 1, len(valid)), -1, _smallest(n_clusters))
-        centroids, components = [], []
-        for r in range(len(replicates)):
+    def _make(self, info: LayerInfo, layer: LayerFit) -> None:
+        """Have the model made, here or by another process that is at it."""
+        lock = self._context.workspace.path / "locks" / f"fit.{info.name}.lock"
+        while not layer.is_made():
             self._context.progress.check_cancelled()
-            seed = stream_key(settings.seed, _STREAM_REPLICATES, r) >> 1
-            other = self._clustered(features, n_clusters, seed, REPLICATE_POINTS)
-            replicates[r, rows] = other.assignments
-            centroids.append(other.centroids)
-            components += [other.transform["components"]] if "components" in other.transform else []
-        self._report.notices += [f"{info.name}: {notice}" for notice in found.report.get("notices", [])]
-        arrays = {
-            "assignments": _everywhere(valid, found.assignments, -1),
-            "distances": _everywhere(valid, found.distances, np.nan),
-            "centroids": found.centroids,
-            "sizes": found.sizes,
-            "replicates": replicates,
-            "replicate_centroids": _padded(centroids, found.centroids.shape[1]),
-            **found.transform,
-            "clip_keys": self._clip_keys(info),
+            try:
+                with writer_lock(lock, purpose=f"clusters of {info.name}", wait_s=1.0):
+                    if not layer.is_made():
+                        self._context.progress.note(f"clustering {info.name}")
+                        layer.make()
+            except LockedError:
+                self._context.progress.note(f"waiting for the clusters of {info.name}")
+
+    def finish(self) -> Report:
+        report, joined = Report(facts={"clusterings": len(self._targets)}), {}
+        for target in self._targets:
+            self._context.progress.check_cancelled()
+            info, layer = self._layers[target.key], self._layer_fit(target.key)
+            self._context.progress.note(f"putting {info.name} in place")
+            made = layer.facts
+            if made["kept"]:
+                joined[info.name] = self._commit_kept(info, layer)
+                continue
+            if made["why_anew"]:
+                report.notices.append(f"{info.name} was clustered anew: {made['why_anew']}.")
+            facts = self._commit_fitted(info, layer, made)
+            report.notices += [f"{info.name}: {notice}" for notice in facts["report"]["notices"]]
+        self._open = None
+        if joined:
+            ratios = [facts["drift"]["distance_ratio"] for facts in joined.values() if facts["drift"]]
+            report.facts |= {
+                "kept": len(joined),
+                "joined": max(facts["joined"] for facts in joined.values()),
+                "drift": max((ratio for ratio in ratios if ratio is not None), default=None),
+            }
+            report.notices += drift_notices(joined)
+        return report
+
+    def _commit_fitted(self, info: LayerInfo, layer: LayerFit, made: Mapping[str, Any]) -> dict[str, Any]:
+        """k-means of the clips as they are, and its replicates."""
+        arrays, inertia = layer.joined()
+        model, fitted = layer.model(), made["report"]
+        assignments, centroids, sizes = without_empty(arrays["assignments"], model["centroids"])
+        for labels, centroids_r in zip(arrays["replicates"], model["replicate_centroids"]):
+            labels[:], kept, _ = without_empty(labels, centroids_r[~np.isnan(centroids_r[:, 0])])
+            centroids_r[: len(kept)], centroids_r[len(kept) :] = kept, np.nan
+        arrays |= model | {"assignments": assignments, "centroids": centroids, "sizes": sizes}
+        if len(model["replicate_centroids"]):
+            most = int((~np.isnan(model["replicate_centroids"][:, :, 0])).sum(axis=1).max())
+            arrays["replicate_centroids"] = model["replicate_centroids"][:, :most]
+        facts: dict[str, Any] = {
+            "inertia": inertia,
+            "fitted_on": int((assignments >= 0).sum()),
+            "added": 0,
+            "gone": 0,
+            "joined": 0,
         }
-        if components:
-            arrays["replicate_components"] = np.stack(components)
-        facts = {"inertia": found.inertia, "fitted_on": len(rows), "added": 0, "gone": 0, "joined": 0}
-        return Made(arrays, facts | {"drift": None, "refit": [], "report": found.report})
+        facts |= {"trained_on": made["sample"], "drift": None, "refit": [], "report": fitted}
+        if len(centroids) < len(model["centroids"]):
+            fitted["notices"].append(
+                f"{len(model['centroids']) - len(centroids)} clusters without a clip were dropped."
+            )
+        plan = self._plans[info.key]
+        return self._commit(info, arrays, facts, plan.fit, plan.fit)
 
-    def _kept(self, info: LayerInfo, valid: np.ndarray) -> Made | None:
-        """The clusters that are there: clips keep theirs by id, new ones join the nearest, in the replicates too.
-
-        None where most of the clips that were fitted are gone, or their features are others now.
-        """
-        workspace, there = self._context.workspace, self._context.workspace.require(info.key, "cluster")
-        old = {file.stem: np.load(file, allow_pickle=False) for file in workspace.artefact_path(info.key).glob("*.npy")}
-        keys = self._clip_keys(info)
-        place = _places(old["clip_keys"], keys)
-        known = valid & (place >= 0) & (old["assignments"][place] >= 0)
-        fit_keys = old.get("fit_keys", old["clip_keys"][old["assignments"] >= 0])
-        fitted = valid & np.isin(keys, fit_keys)
-        why = "" if fitted.sum() >= STAYED_MIN * len(fit_keys) else "most of the clips that it was fitted on are gone"
-        if why or not self._as_before(info, old, np.flatnonzero(known), place):
-            why = why or "the features of the clips that were there have changed"
-            self._report.notices.append(f"{info.name} was clustered anew: {why}.")
-            return None
-        new = np.flatnonzero(valid & ~known)
-        features = workspace.features(info.extractor, info.layer, new)
-        assignments = np.where(known, old["assignments"][place], np.int32(-1))
-        distances = np.where(known, old["distances"][place], np.float32(np.nan))
-        replicates = np.where(known, old["replicates"][:, place], old["replicates"].dtype.type(-1))
-        assignments[new], distances[new] = nearest_clusters(features, old["centroids"], _transform(old))
-        for r, centroids in enumerate(old["replicate_centroids"]):
-            centroids = centroids[~np.isnan(centroids[:, 0])]
-            replicates[r, new] = nearest_clusters(features, centroids, _transform(old, r))[0]
+    def _commit_kept(self, info: LayerInfo, layer: LayerFit) -> dict[str, Any]:
+        """The clusters that were there: clips keep theirs by id, new ones joined the nearest, in the replicates too."""
+        there, plan = self._context.workspace.require(info.key, "cluster"), self._plans[info.key]
+        old, valid = self._old(info), self._valid(info.extractor)
+        arrays, _ = layer.joined()
+        distances, assignments = arrays["distances"], arrays["assignments"]
+        fit_keys, fitted = layer.fitted()
         fit_sizes = old.get("fit_sizes", old["sizes"])
         later, seed = valid & ~fitted, self._context.config.cluster.seed
         found = drift(
             distances[valid], assignments[valid], later[valid], self._sources()[valid], fit_sizes=fit_sizes, seed=seed
         )
         added, gone = int(later.sum()), len(fit_keys) - int(fitted.sum())
-        arrays = old | {
-            "assignments": assignments,
-            "distances": distances,
-            "sizes": np.bincount(assignments[valid], minlength=len(fit_sizes)),
-            "replicates": replicates,
-            "clip_keys": keys,
-            "fit_keys": fit_keys,
-            "fit_sizes": fit_sizes,
-            "added": later,
-        }
+        sizes = np.bincount(assignments[valid], minlength=len(fit_sizes))
+        whole = old | arrays | {"sizes": sizes, "fit_keys": fit_keys, "fit_sizes": fit_sizes, "added": later}
         facts = {
             "inertia": float((distances[valid].astype(np.float64) ** 2).sum()),
             "fitted_on": len(fit_keys),
+            "trained_on": there.info.get("trained_on", len(fit_keys)),
             "added": added,
             "gone": gone,
-            "joined": len(new),
+            "joined": int((valid & (layer.known() < 0)).sum()),
             "drift": None if found is None else _plain(found),
             "refit": refit_reasons(found, added, gone, len(fit_keys)),
             "report": there.info["report"],
         }
-        return Made(arrays, facts)
+        return self._commit(info, whole, facts, plan.kept, plan.fingerprint)
 
-    def _as_before(self, info: LayerInfo, old: Mapping[str, np.ndarray], known: np.ndarray, place: np.ndarray) -> bool:
-        """Whether some of the clips that were there before are as far from their centroids as they were."""
-        rows = known[:: max(1, len(known) // _CHECKED)]
-        features = self._context.workspace.features(info.extractor, info.layer, rows)
-        now = nearest_clusters(features, old["centroids"], _transform(old))[1]
-        before = old["distances"][place[rows]]
-        return bool(np.allclose(now, before, rtol=_TOLERANCE, atol=_TOLERANCE * float(before.mean())))
+    def _commit(
+        self, info: LayerInfo, arrays: Mapping[str, np.ndarray], of_fit: Mapping[str, Any], fit: str, fingerprint: str
+    ) -> dict[str, Any]:
+        workspace, settings = self._context.workspace, self._context.config.cluster
+        arrays = {**arrays, "clip_keys": self._clip_keys(info.extractor)}
+        facts: dict[str, Any] = {
+            CLIPS_FINGERPRINT: workspace.require(f"features/{info.extractor}", "features").info.get(CLIPS_FINGERPRINT),
+            "modality": info.modality,
+            "extractor": info.extractor,
+            "layer": info.layer,
+            "dim": info.dim,
+            "n_clusters": len(arrays["sizes"]),
+            "asked": self._counts[info.name],
+            "clips": int(np.count_nonzero(self._valid(info.extractor))),
+            "seed": settings.seed,
+            "replicates": settings.replicates,
+            "fit_settings": self._plans[info.key].settings,
+            "fit": fit,
+            **of_fit,
+        }
+        folder = workspace.partial_folder(info.key, fingerprint)
+        for name, array in arrays.items():
+            write_array(folder / f"{name}.npy", np.asarray(array))
+        write_json(folder / "params.json", facts)
+        workspace.commit_folder(info.key, folder, fingerprint, facts)
+        return facts
 
-    def _clip_keys(self, info: LayerInfo) -> np.ndarray:
-        """`records.clip_keys` of the clips, uint64 (n,)."""
-        if info.extractor not in self._keys:
-            workspace = self._context.workspace
-            file = workspace.artefact_path(f"features/{info.extractor}") / "clip_keys.npy"
-            self._keys[info.extractor] = (
-                np.load(file, allow_pickle=False)
-                if file.is_file()
-                else clip_keys(workspace.table("clips", ["clip_id"])["clip_id"].to_pylist())
+    def _layer_fit(self, key: str) -> LayerFit:
+        """The layer's, kept open until another one is asked for."""
+        if self._open is None or self._open[0] != key:
+            info, config, workspace = self._layers[key], self._context.config, self._context.workspace
+            layer = Layer(
+                info.name,
+                FeatureRows(workspace.feature_parts(info.extractor, info.layer)),
+                self._valid(info.extractor),
+                self._clip_keys(info.extractor),
+                self._counts[info.name],
+                config.cluster,
+                config.resources.device,
+                config.resources.workers,
+                self._old(info) if self._plans[key].kept else None,
             )
-        return self._keys[info.extractor]
+            check = self._context.progress.check_cancelled
+            self._open = key, LayerFit(layer, self._notes[key], self._plans[key].fingerprint, check)
+        return self._open[1]
+
+    def _old(self, info: LayerInfo) -> dict[str, np.ndarray]:
+        """The arrays of the clustering that is there, mapped."""
+        files = self._context.workspace.artefact_path(info.key).glob("*.npy")
+        return {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in files}
+
+    def _valid(self, extractor: str) -> np.ndarray:
+        """Which clips have features, bool (n,), mapped."""
+        return self._context.workspace.array(f"features/{extractor}", "valid")
+
+    def _n_rows(self, key: str) -> int:
+        return len(self._valid(self._layers[key].extractor))
+
+    def _clip_keys(self, extractor: str) -> np.ndarray:
+        """`records.clip_keys` of the clips, uint64 (n,)."""
+        if self._keys is None or self._keys[0] != extractor:
+            workspace = self._context.workspace
+            file = workspace.artefact_path(f"features/{extractor}") / "clip_keys.npy"
+            if file.is_file():
+                self._keys = extractor, np.load(file, mmap_mode="r", allow_pickle=False)
+            else:
+                self._keys = extractor, clip_keys(workspace.table("clips", ["clip_id"])["clip_id"].to_pylist())
+        return self._keys[1]
 
     def _sources(self) -> np.ndarray:
         """A number for the source of each clip, int32 (n,)."""
@@ -277,33 +319,6 @@ class ClusterWork(Work):
             column = self._context.workspace.table("clips", ["source"])["source"].combine_chunks()
             self._source = np.asarray(column.dictionary_encode().indices)
         return self._source
-
-    def _clustered(
-        self, features: np.ndarray, n_clusters: int, seed: int, per_centroid: int | None = None
-    ) -> Clustering:
-        settings = self._context.config.cluster
-        return cluster(
-            features,
-            n_clusters,
-            seed=seed,
-            device=self._context.config.resources.device,
-            standardize=settings.standardize,
-            pca_dim=settings.pca_dim or None,
-            n_iter=settings.n_iter,
-            max_points_per_centroid=per_centroid,
-        )
-
-    def finish(self) -> Report:
-        self._report.facts = {"clusterings": len(self.parts)}
-        if self._joined:
-            ratios = [facts["drift"]["distance_ratio"] for facts in self._joined.values() if facts["drift"]]
-            self._report.facts |= {
-                "kept": len(self._joined),
-                "joined": max(facts["joined"] for facts in self._joined.values()),
-                "drift": max((ratio for ratio in ratios if ratio is not None), default=None),
-            }
-            self._report.notices += drift_notices(self._joined)
-        return self._report
 
 
 def refit_reasons(found: Drift | None, added: int, gone: int, fitted_on: int) -> list[str]:
@@ -345,34 +360,11 @@ def drift_notices(joined: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return notices
 
 
-def _transform(arrays: Mapping[str, np.ndarray], replicate: int | None = None) -> dict[str, np.ndarray]:
-    """The transform of the kept clusters, or of one of the replicates: these differ in their projection alone."""
-    found = {name: arrays[name] for name in ("mean", "scale", "components") if name in arrays}
-    if replicate is not None and "replicate_components" in arrays:
-        found["components"] = arrays["replicate_components"][replicate]
-    return found
-
-
-def _places(there: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Where each of `keys` is in `there`, both uint64: int64 (n,), -1 for nowhere."""
-    order = np.argsort(there, kind="stable")
-    found = order[np.searchsorted(there, keys, sorter=order).clip(max=len(there) - 1)]
-    return np.where(there[found] == keys, found, -1)
-
-
-def _everywhere(valid: np.ndarray, values: np.ndarray, nothing: float) -> np.ndarray:
-    """`values` (n valid,) as (n,), `nothing` for the others."""
-    out = np.full(len(valid), nothing, values.dtype)
-    out[valid] = values
-    return out
-
-
-def _padded(pieces: list[np.ndarray], dim: int) -> np.ndarray:
-    """Centroids of several runs as one array (runs, most clusters, dim), NaN where a run has fewer."""
-    out = np.full((len(pieces), max(map(len, pieces), default=0), dim), np.nan, np.float32)
-    for piece, place in zip(pieces, out):
-        place[: len(piece)] = piece
-    return out
+def _n_valid(workspace: Workspace, extractor: str) -> int:
+    """Clips with features, as the features' facts say, or as many as there are clips."""
+    key = f"features/{extractor}"
+    found = workspace.require(key, "features").info.get("valid")
+    return len(workspace.array(key, "valid")) if found is None else int(found)
 
 
 def _plain(found: Drift) -> dict[str, Any]:
@@ -384,11 +376,6 @@ def _plain(found: Drift) -> dict[str, Any]:
         return None if isinstance(number, float) and math.isnan(number) else number
 
     return {name: value(number) for name, number in asdict(found).items()}
-
-
-def _smallest(n_clusters: int) -> type[np.signedinteger[Any]]:
-    """The smallest integer type that holds the cluster ids and -1."""
-    return np.int8 if n_clusters < 127 else np.int16 if n_clusters < 32_767 else np.int32
 
 
 def feature_layers(workspace: Workspace) -> list[LayerInfo]:

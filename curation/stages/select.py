@@ -30,7 +30,7 @@ class SelectStage(Stage):
     """Choose the subset in which sound and picture clusters tell most about each other."""
 
     name = "select"
-    version = 2
+    version = 3
     unit = "clips"
     makes = "a selection"
 

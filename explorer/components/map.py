@@ -21,6 +21,7 @@ from explorer.theme import Modality
 MAX_POINTS = 5000
 MAX_SIDE = 1024
 MAX_CORNERS = 400
+MAX_NAMES = 50
 _draw = renderer("map")
 
 Window = tuple[float, float, float, float]
@@ -70,6 +71,7 @@ def twin_map(
     visible: int,
     legend: Legend,
     label: str,
+    names: Sequence[tuple[float, float, str]] = (),
     point_url: str = "",
     current: tuple[float, float] | None = None,
     key: str,
@@ -79,9 +81,11 @@ def twin_map(
     """Draws one map and returns what a person did since the last run, or None.
 
     home: the window of "show all". window: what `image` or the points are of. image: uint8 (H, W), at most `MAX_SIDE`
-    a side, row 0 on top: 0 = nothing, else 1 + colour * levels + level; None: points, at most `MAX_POINTS`, `places`
-    int16 (m, 2) from -32767 to 32767 across the window, `colors` uint8 (m,), `rows` (m,), `marked` bool (m,).
+    a side, row 0 on top: 0 = nothing, else 1 + colour * levels + level. Over it, or alone where it is None, points, at
+    most `MAX_POINTS`: `places` int16 (m, 2) from -32767 to 32767 across the window, `colors` uint8 (m,), `rows` (m,),
+    `marked` bool (m,).
     palette: "light" and "dark": #RRGGBB of every colour number, 0 = grey. has_mark: unmarked points are drawn grey.
+    names: (x, y, text) to write over the map, the most important first; one that would lie on another is left out.
     point_url: address that gives name and still of a clip, `&row=` is added. current: place of the opened clip.
     on_event: called before the script runs again. Raises ValueError if shapes do not fit.
     """
@@ -100,12 +104,11 @@ def twin_map(
     def resend() -> None:
         st.session_state[held_key] = []
 
-    if image is not None:
-        parts = [("image", image)]
-    else:
-        held_by = {"places": np.int16, "colors": np.uint8, "rows": np.uint32, "marked": np.uint8}
+    held_by = {"places": np.int16, "colors": np.uint8, "rows": np.uint32, "marked": np.uint8}
+    parts = [] if image is None else [("image", image)]
+    if image is None or len(places):
         points = (places, colors, rows, marked)
-        parts = [(name, np.asarray(array, kind)) for (name, kind), array in zip(held_by.items(), points)]
+        parts += [(name, np.asarray(array, kind)) for (name, kind), array in zip(held_by.items(), points)]
     packed = pack(parts)
     header = {
         "arrays": packed.specs,
@@ -120,6 +123,7 @@ def twin_map(
         "legend": {"title": legend.title, "names": list(legend.names), "ramp": legend.ramp, "note": legend.note,
                    "colors": {name: list(found) for name, found in legend.colors.items()}},
         "label": label,
+        "names": [[x, y, str(text)] for x, y, text in names[:MAX_NAMES]],
         "point_url": point_url,
         "current": current,
         "height": height,
@@ -134,8 +138,8 @@ def twin_map(
         on_clear_change=lambda: receive("clear"),
         on_need_change=resend,
     )
-    names = ("outline", "view", "point", "clear")
-    return next((event for name in names if (event := _event(name, getattr(result, name))) is not None), None)
+    kinds = ("outline", "view", "point", "clear")
+    return next((event for name in kinds if (event := _event(name, getattr(result, name))) is not None), None)
 
 
 def _event(name: str, sent: Any) -> MapEvent | None:

@@ -57,7 +57,7 @@ def replaced(conditions: list[Condition], new: Condition) -> list[Condition]:
 
 def said(condition: Condition, unit: str = "") -> str:
     """`onset_percentile ≥ 95 percent`, `speech_like`, `not static`, `title has “dog”`."""
-    name = condition.column
+    name = condition.column.strip()
     if condition.op == "is":
         return name if condition.text == "yes" else f"not {name}"
     if condition.op == "has":

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import pandas as pd
 
-from curation.diversity import DiversityTable, Row, Value, shown
+from curation.diversity_table import DiversityTable, Row, Value, shown
 
 BREADTH = ("effective_audio", "effective_visual", "covered_audio", "covered_visual", "stability")
 SKEW = ("speech_like", "music_like", "silent", "static", "copies", "sources_largest")

@@ -26,10 +26,16 @@ CODES = {
     "out_of_memory": "needed more than its memory limit",
     "changed": "changed since the scan",
     "missing": "not there",
+    "not_looked_for": "not looked for yet",
     "no_permission": "may not be read",
     "not_allowed": "outside the folders that may be read",
     "not_a_file": "no file",
     "not_local": "an address, not a file",
+    "bad_url": "an address that is refused",
+    "no_bucket": "in a bucket that is not there",
+    "unreachable": "in a store that does not answer",
+    "remote": "not given out by their store",
+    "missing_package": "in a store whose package is not installed",
     "broken_line": "broken line",
     "repeated": "named a second time",
     "no_metadata": "without a line of metadata",
@@ -152,17 +158,23 @@ def clips_line(info: Mapping[str, object]) -> str:
         return ""
     text = words.count(clips)
     if isinstance(hours, (int, float)):
-        text += f" · {words.hours(float(hours))}"
+        untimed = info.get("untimed", 0)
+        text += f" · {words.hours(float(hours), untimed if isinstance(untimed, int) else 0)}"
     return text + (f" of {words.count(videos, 'videos')}" if isinstance(videos, int) else "")
 
 
-def found_line(n_files: int, truncated: bool, n_skipped: int, problems: Mapping[str, int]) -> str:
-    """`1,204 media files · 37 files of other kinds passed over · 2 not there`."""
+def found_line(
+    n_files: int, truncated: bool, n_skipped: int, problems: Mapping[str, int], looked_at: int | None = None
+) -> str:
+    """`1,204 media files · 37 files of other kinds passed over · 2 not there`; `looked_at`: of a folder with more."""
     more = "more than " if truncated else ""
     parts = [f"{more}{words.count(n_files, 'media files')}"]
     if n_skipped:
         parts.append(f"{words.count(n_skipped, 'files')} of other kinds passed over")
-    return " · ".join([*parts, *(f"{n:,} {CODES.get(code, code)}" for code, n in problems.items())])
+    parts += [f"{n:,} {CODES.get(code, code)}" for code, n in problems.items()]
+    if looked_at is not None:
+        parts.append(f"only the first {words.count(looked_at, 'files')} of the folder were looked at; a run takes all")
+    return " · ".join(parts)
 
 
 def source_command(

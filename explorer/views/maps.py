@@ -7,7 +7,7 @@ an image of densities with at most `PIXELS` a side: nothing that leaves here gro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ MAX_GROUPS = 7
 PIXELS = 640
 LEAST_PIXELS = 160
 STEPS = 24
+MARKED_LEVEL = 0.7  # the faintest a pixel with a marked clip is, of full colour
 HUES, RINGS = 24, 2
 NO_WINDOW = (-1.0, -1.0, 1.0, 1.0)
 SHORT = 32767  # places of points are whole numbers from -SHORT to SHORT across the window
@@ -56,7 +57,8 @@ class Drawn:
 
     Either `image` uint8 (H, W), 0 = no clip, else 1 + colour * levels + level, row 0 on top; or points: `places` int16
     (m, 2) from the window's lower left (-SHORT) to its upper right, `colors` uint8 (m,), `rows` int64 (m,) and
-    `marked` bool (m,). `visible` clips lie in the window, `visible_marked` of them are marked.
+    `marked` bool (m,). Both where a few of many are marked: these as points over the grey of all. `visible` clips lie
+    in the window, `visible_marked` of them are marked.
     """
 
     window: Window
@@ -158,10 +160,11 @@ def draw(xy: np.ndarray, window: Window, coloring: Coloring, marked: np.ndarray 
     height, width = _size(max(LEAST_PIXELS, min(PIXELS, int(np.sqrt(len(shown))))), aspect)
     if (height, width) != _size(PIXELS, aspect):
         pixel = pixel_of(xy, edges, height, width)
-    image = _image(pixel, height * width, coloring, marked).reshape(height, width)
-    nothing = np.zeros(0, np.uint8)
-    return Drawn(window, image, np.zeros((0, 2), np.int16), nothing, np.zeros(0, np.int64), nothing.astype(bool),
-                 len(shown), n_marked)  # fmt: skip
+    points, colored = shown[:0], marked
+    if marked is not None and n_marked <= MAX_POINTS:
+        points, colored = shown[marked[shown]], np.zeros_like(marked)
+    image = _image(pixel, height * width, coloring, colored).reshape(height, width)
+    return replace(_points(xy, edges, coloring, marked, points, n_marked), image=image, visible=len(shown))
 
 
 def _size(longest: int, aspect: float) -> tuple[int, int]:
@@ -195,7 +198,10 @@ def _image(pixel: np.ndarray, pixels: int, coloring: Coloring, marked: np.ndarra
         color = np.rint(total / np.maximum(1, found)).astype(np.int64)
     else:
         color = majority(mine, coloring.code, pixels).astype(np.int64)
-    image = 1 + color * coloring.levels + _level(counts, coloring.levels)
+    level = _level(counts, coloring.levels)
+    if marked is not None:  # single ones must be seen among the grey of many
+        level = np.maximum(level, int(MARKED_LEVEL * coloring.levels))
+    image = 1 + color * coloring.levels + level
     return np.where(counts > 0, image, grey).astype(np.uint8)
 
 

@@ -138,7 +138,8 @@ def stage_counts(facts: Mapping[str, Any]) -> dict[str, str]:
         counts["filter"] = f"{kept:,}" if kept is not None else ""
     if "clips" in facts:
         hours = facts["clips"].get("hours")
-        counts["segment"] = f"{facts['clips']['rows']:,}" + (f" · {words.hours(hours)}" if hours else "")
+        length = words.hours(hours, int(facts["clips"].get("untimed") or 0)) if hours else ""
+        counts["segment"] = f"{facts['clips']['rows']:,}{length and f' · {length}'}"
     if facts.get("layers"):
         counts["features"] = words.count(facts["layers"], "layers")
     if facts.get("clusterings"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from curation.retrieval import MATCHED, RANDOM, Result
+from curation.retrieval import MATCHED, RANDOM, Result, interval_words, measure
 from curation.truth import Judgement
 from explorer.views import words
 
@@ -44,7 +44,7 @@ def dots(result: Result) -> list[Dot]:
     return [
         Dot(
             row["method"], 100 * row["precision"], 100 * row["low"], 100 * row["high"],
-            f"F1 {row['f1']:.3f} · average precision {row['average_precision']:.3f}",
+            f"F1 {measure(row, 'f1')} · average precision {measure(row, 'average_precision')}",
             row["method"] in (RANDOM, MATCHED),
         )
         for row in result.rows
@@ -97,9 +97,9 @@ def table(result: Result) -> pd.DataFrame:
                 f"{words.signed(100 * row['above_high'], 1)})"
                 for row in result.rows
             ],
-            "F1": [row["f1"] for row in result.rows],
-            "Average precision": [row["average_precision"] for row in result.rows],
-            "F, nats": [row["objective"] for row in result.rows],
+            "F1": [measure(row, "f1") for row in result.rows],
+            "Average precision": [measure(row, "average_precision") for row in result.rows],
+            "F, nats": [measure(row, "objective") for row in result.rows],
             "s": [row["took_s"] for row in result.rows],
         }
     )  # fmt: skip
@@ -112,9 +112,8 @@ def _interval(value: float, low: float, high: float) -> str:
 def how_many(result: Result) -> str:
     """How the intervals are made and what random means, in a line."""
     seeds = words.count(len(result.settings["seeds"]), "seeds")
-    if result.facts["interval"] == "seeds":
-        return f"Each seed redoes clusters, pairs and mismatch. 95 % intervals over {seeds}."
-    return f"Mean of {seeds}, each redoing the clusters. 95 % intervals: {result.facts['sources']:,} sources resampled."
+    redone = "clusters, pairs and mismatch" if result.facts["kind"] == "pairs" else "the clusters"
+    return f"Mean of {seeds}, each redoing {redone}. {interval_words(result)}."
 
 
 def behind(picks: np.ndarray, right: np.ndarray, known: np.ndarray, group: str) -> np.ndarray:

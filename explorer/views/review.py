@@ -57,6 +57,15 @@ def numbers_line(told: Numbers, run: str | None) -> str:
     return f"machine {told.machine:,} · {people} · final {words.count(told.final)}{moved}"
 
 
+def before_line(decided: Sequence[str | None]) -> str:
+    """What was said before of clips that are answered at once: `before: 3 kept, 1 dropped, 96 without an answer`."""
+    told = [f"{n:,} {done}" for name, done in DONE.items() if (n := sum(one == name for one in decided))]
+    if not told:
+        return "none of them has an answer yet"
+    left = sum(one is None for one in decided)
+    return f"before: {', '.join([*told, *([f'{left:,} without an answer'] if left else [])])}"
+
+
 def deciding(spoken: Mapping[str, Sequence[tuple[str, Any]]], clip_ids: Sequence[str]) -> list[str | None]:
     """For each clip what was decided last, None where nobody decided. `spoken`: (reviewer, answer), the last at the
     end."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean, stdev
 from typing import Any
 
+from curation.pretraining.report import accuracy, has_top5, tested_sources
 from explorer.views import words
 
 SEES = {"picture": "from pictures", "sound": "from sounds", "both": "from pictures and sounds"}
@@ -96,8 +98,8 @@ def scope(result: Mapping[str, Any], probe: str) -> str:
     return (
         f"{words.count(len(seeds), 'seeds')}, each {config['steps']:,} steps of {config['batch_size']} clips, network "
         f"“{config['network']}” from scratch, then frozen · a linear classifier learnt from "
-        f"{words.count(plan['learnt'])} and was tested on {words.count(plan['tested'])} of "
-        f"{words.count(plan['sources'], 'sources')} · always the same class: {100 * plan['chance']:.0f} %"
+        f"{words.count(plan['learnt'])} and was tested on {words.count(plan['tested'])} of {tested_sources(plan)} · "
+        f"always the same class: {100 * plan['chance']:.0f} %"
     )
 
 
@@ -111,15 +113,21 @@ SPEAKS_OF = {
 }
 
 
-def sets_table(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row a set: clips, facts on its content, speed; means over seeds."""
+def sets_table(result: Mapping[str, Any], probe: str = "") -> list[dict[str, Any]]:
+    """A row a set: accuracy by a probe with its interval, clips, facts on its content with their deviation over seeds,
+    speed; means over seeds.
+    """
     rows = []
+    plan: Mapping[str, Any] = next((p for p in result.get("probes", []) if p["name"] == probe), {})
     for name in result["sets"]:
         runs = [run for run in result["runs"] if run["set"] == name]
-        row: dict[str, Any] = {"Set": name, "Clips": _mean([run["train"]["clips"] for run in runs])}
+        row: dict[str, Any] = {"Set": name}
+        for top in (1, 5) if has_top5(plan) else (1,):
+            row[f"Top-{top} (95 %)"] = _level(result, probe, name, top)
+        row["Clips"] = _mean([run["train"]["clips"] for run in runs])
         for key, title in FACTS.items():
-            row[title] = _mean([run["facts"].get(key) for run in runs])
-        row["Last loss, nats"] = _mean([run["train"]["last_loss"] for run in runs])
+            row[title] = _spread([run["facts"].get(key) for run in runs])
+        row["Last loss, nats"] = _spread([run["train"]["last_loss"] for run in runs])
         row["Negatives of own title, %"] = _percent([run["train"]["shared_negatives"] for run in runs])
         row["Clips/s"] = _mean([run["train"]["clips_per_s"] for run in runs])
         row["Waiting for data, %"] = _percent([run["train"]["waiting_share"] for run in runs])
@@ -135,6 +143,19 @@ FACTS = {
     "effective_visual": "Effective picture clusters (held out)",
     "held_out_mi": "MI (held out), nats",
 }
+
+
+def _level(result: Mapping[str, Any], probe: str, name: str, top: int) -> str | None:
+    found = (row for row in result.get("levels", []) if (row["probe"], row["set"], row["top"]) == (probe, name, top))
+    return next((accuracy(row) for row in found), None)
+
+
+def _spread(values: Sequence[float | None]) -> str | None:
+    """Mean, and deviation over seeds where there are several."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    return f"{mean(known):.3g}" + (f" ± {stdev(known):.2g}" if len(known) > 1 else "")
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

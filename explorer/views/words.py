@@ -123,10 +123,12 @@ def percent(share: float | None, digits: int = 0) -> str:
     return f"{100 * share:.{1 if digits == 0 and 0 < share < 0.095 else digits}f} %"
 
 
-def hours(value_h: float) -> str:
-    """`34.4 h`, `26 min`, `40 s`; a dash where it is not known."""
+def hours(value_h: float, untimed: int = 0) -> str:
+    """`34.4 h`, `26 min`, `40 s`; a dash where it is not known; says how many clips are not in it, being `untimed`."""
     if not math.isfinite(value_h):
         return MISSING
+    if untimed:
+        return f"{hours(value_h)} without {count(untimed, 'clips')} of unknown length"
     if value_h >= 1:
         return f"{value_h:,.1f} h"
     return f"{value_h * 60:.0f} min" if value_h * 60 >= 1.5 else f"{value_h * 3600:.0f} s"

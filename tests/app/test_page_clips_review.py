@@ -57,6 +57,23 @@ def test_conditions_count_what_they_leave(
     assert (f"**{expected} clip" in text) if expected else ("No clip meets all of these conditions" in text)
 
 
+@pytest.mark.parametrize(
+    ("values", "condition", "expected"),
+    [
+        (["high"] * 10 + ["low"] * 50, "score:has:high", 10),
+        ([float(i) for i in range(60)], "score:in:50..", 10),
+        ([float(i) for i in range(60)], "%20selection%20score:in:0.3..", 6),
+        (["high"] * 60, "%20selection%20score:in:0.3..", 6),
+    ],
+)
+def test_a_column_called_score_is_not_the_selections(
+    open_page: OpenPage, ws: Workspace, values: list[object], condition: str, expected: int
+) -> None:
+    ids = ws.table("clips", ["video_id"])["video_id"]
+    ws.commit_table("listed", pa.table({"video_id": ids, "score": values}), "listed", {})
+    assert f"**{expected} clip" in texts(open_page("clips", ws, col=condition))
+
+
 @pytest.mark.parametrize("column", ["gone:is:yes", "level:is:yes", "kind:in:1..2", "level:in:10..19;gone:has:x"])
 def test_conditions_on_columns_that_are_not_there_leave_the_address(
     open_page: OpenPage, ws: Workspace, column: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from curation import names
+from curation import names, review
 from curation.atomic import read_json, write_json
 from curation.workspace import MARKER, Workspace
 from explorer import marks
@@ -107,6 +108,29 @@ def test_a_box_opens_its_clips_as_a_mark(open_page: OpenPage, tmp_path: Path) ->
     page.button(key="pair.open").click().run()
     (kept,) = (ws.path / "marks").glob("*.npy")
     assert marks.rows(ws, kept.stem).tolist() == list(range(60))
+
+
+@pytest.mark.parametrize(("place", "of"), [("cell", "candidates"), ("cell", "selected"), ("box", "candidates")])
+def test_a_cell_or_box_is_answered_at_once(open_page: OpenPage, tmp_path: Path, place: str, of: str) -> None:
+    ws = make_workspace(tmp_path / "w")
+    names.record(ws, "sound.mfcc", 1, name="<b>bark</b>", author="ann")
+    a, b = (np.asarray(ws.array(f"clusterings/{name}", "assignments")) for name in ("sound.mfcc", "picture.motion"))
+    chosen = np.zeros(60, bool)
+    chosen[review.machine_rows(ws, "main")] = True
+    column = int(np.bincount(b[(a == 1) & chosen]).argmax())
+    wanted = (a == 1) & (b == column) & (chosen | (of == "candidates")) if place == "cell" else a <= 1
+    where = {"cell": f"1,{column}"} if place == "cell" else {"box": "0,0,1,3"}
+    page = open_page("contingency", ws, a="sound.mfcc", v="picture.motion", order="number", of=of, **where)
+    check_page(page.button(key="pair.all.maybe").click().run())
+    text = texts(page)
+    assert f"Maybe all: {wanted.sum()} clip" in text and "none of them has an answer yet" in text
+    whose = "selected by main" if of == "selected" else "all candidates"
+    meant = f"sound 1 &lt;b>bark&lt;/b> × picture {column}, {whose}" if place == "cell" else "2 sound clusters × 4 pic"
+    assert meant in text.replace("\\", "")
+    check_page(page.button(key="pair.all.sure").click().run())
+    assert review.decided_rows(ws)["maybe"].tolist() == np.flatnonzero(wanted).tolist()
+    check_page(page.button(key="review.all.undo").click().run())
+    assert review.reviewers(ws) == {}
 
 
 def test_difference_measures_both(open_page: OpenPage, tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from curation import review
 from curation.atomic import write_array
 from curation.workspace import CLIPS_FINGERPRINT, Workspace
 from explorer import map_panel, marks
 from explorer.components.map import MapEvent, _event
 from explorer.views import maps as views
-from tests.app.conftest import OpenPage, texts
+from tests.app.conftest import OpenPage, check_page, texts
 from tests.workspacemaker import make_workspace
 
 
@@ -74,6 +75,59 @@ def test_a_mark_in_the_address_lists_its_clips(open_page: OpenPage, tmp_path: Pa
     assert "picture clusters" in text and "selected (all 20 %)" in text
     page.button(key="map.clear").click().run()
     assert "Draw around clips" in texts(page) and "rows" not in page.query_params
+
+
+def test_a_marked_set_is_answered_at_once_and_taken_back(open_page: OpenPage, tmp_path: Path) -> None:
+    ws = make_workspace(tmp_path / "w")
+    ids = ws.table("clips", ["clip_id"])["clip_id"].to_pylist()
+    review.record(ws, [{"clip_id": ids[3], "decision": "keep"}, {"clip_id": ids[40], "decision": "keep"}], "ann")
+    page = open_page("map", ws, rows=marks.save(ws, np.arange(10)), side="visual", reviewer="bo")
+    check_page(page.button(key="map.all.drop").click().run())
+    text = texts(page)
+    assert "Drop all: 10 clips, said by bo?" in text and "before: 1 kept, 9 without an answer" in text
+    assert "the clips marked in the picture map" in text and review.reviewers(ws) == {"ann": 2}
+    check_page(page.button(key="map.all.sure").click().run())
+    assert review.decided_rows(ws)["drop"].tolist() == list(range(10)) and "10 clips: dropped" in texts(page)
+    check_page(page.button(key="review.all.undo").click().run())
+    assert review.decided_rows(ws)["drop"].tolist() == [] and review.decided_rows(ws)["keep"].tolist() == [3, 40]
+
+
+def test_two_sessions_answer_overlapping_marks(open_page: OpenPage, tmp_path: Path) -> None:
+    ws = make_workspace(tmp_path / "w")
+    first = open_page("map", ws, rows=marks.save(ws, np.arange(10)))
+    second = open_page("map", ws, rows=marks.save(ws, np.arange(5, 15)))
+    for page, decision in ((first, "keep"), (second, "drop")):
+        page.button(key=f"map.all.{decision}").click().run()
+    check_page(first.button(key="map.all.sure").click().run())
+    check_page(second.button(key="map.all.sure").click().run())
+    check_page(first.button(key="review.all.undo").click().run())
+    found = review.decided_rows(ws)
+    assert found["drop"].tolist() == list(range(5, 15)), "what the other session said later is not taken back"
+    assert found["keep"].tolist() == []
+
+
+def test_a_question_is_about_the_clips_it_was_asked_of(open_page: OpenPage, tmp_path: Path) -> None:
+    ws = make_workspace(tmp_path / "w")
+    page = open_page("map", ws, rows=marks.save(ws, np.arange(10)))
+    page.button(key="map.all.keep").click().run()
+    page.query_params["rows"] = marks.save(ws, np.arange(20, 30))
+    check_page(page.run())
+    assert "said by" not in texts(page), "as many others are marked now: it is asked again"
+    page.button(key="map.all.keep").click().run()
+    clips = ws.table("clips")
+    ws.commit_table("clips", clips, "another", {"clips": 60, "hours": 1.0})
+    check_page(page.button(key="map.all.sure").click().run())
+    assert review.reviewers(ws) == {}, "the table of clips is another one"
+
+
+def test_more_clips_than_one_answer_may_hold(
+    open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review, "ANSWERS_MAX", 9)
+    ws = make_workspace(tmp_path / "w")
+    page = open_page("map", ws, rows=marks.save(ws, np.arange(10)))
+    assert "10 clips are more than are answered at once (9)" in texts(page)
+    assert not [button for button in page.button if (button.key or "").startswith("map.all.")]
 
 
 @pytest.mark.parametrize("rows", ["marked", "0" * 20, "../../x"])

@@ -121,6 +121,22 @@ def test_a_comparison_says_what_it_could_and_could_not_tell_apart(open_page: Ope
     assert "compare is damaged" in texts(open_page("evaluate", ws, part="teach", trained="compare"))
 
 
+def test_a_comparison_shows_whether_its_evaluation_can_tell(open_page: OpenPage, ws: Workspace) -> None:
+    write_comparison(ws)
+    assert "No power check was made with this probe" in texts(open_page("evaluate", ws, part="teach"))
+    write_power(ws, 0.0)
+    for name in ("power", "compare"):
+        file = results.folder_of(ws, name) / "plan.json"
+        asked = {"identity": {"questions": {"pictures": "abc"}, "config": CONFIG}}
+        results.write(file, results.read_plan(ws, name) | asked)
+    shown = texts(open_page("evaluate", ws, part="teach", trained="compare"))
+    assert "Power check 'power', same probe and training: This evaluation cannot tell" in shown.replace("\\", "")
+    assert "An earlier version wrote these numbers" in shown
+    results.write(results.folder_of(ws, "compare") / "result.json",
+                  dict(results.read_result(ws, "compare") or {}) | {"version": results.VERSION})  # fmt: skip
+    assert "An earlier version" not in texts(open_page("evaluate", ws, part="teach", trained="compare"))
+
+
 def test_one_seed_has_no_interval_and_says_so(ws: Workspace) -> None:
     result = write_comparison(ws, seeds=1)
     assert "two or more" in views.verdict(result, "pictures")[1]

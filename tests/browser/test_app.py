@@ -107,7 +107,7 @@ def test_the_demo_from_the_first_click_to_the_export(browser_page, url: str, hom
     canvas = page.locator("canvas").first
     canvas.wait_for()
     stills_loaded(page, 3)
-    box = canvas.evaluate("(node) => node.getRootNode().__heatmap.box2d")
+    box = canvas.evaluate("(node) => node.getRootNode().__Heatmap.box2d")
     canvas.click(position={"x": box["left"] + 1.5 * box["cw"], "y": box["top"] + 1.5 * box["ch"]})
     page.wait_for_url("**cell=**")
     no_exception(page)

@@ -120,7 +120,7 @@ def opened(page, url: str, query: str, selector: str):
 
 def cells(canvas) -> tuple[float, float, float, float]:
     """Left, top, cell width and cell height of a drawn heatmap, in the canvas's pixels."""
-    box = canvas.evaluate("(node) => node.getRootNode().__heatmap?.box2d ?? null")
+    box = canvas.evaluate("(node) => node.getRootNode().__Heatmap?.box2d ?? null")
     return box["left"], box["top"], box["cw"], box["ch"]
 
 

@@ -9,8 +9,9 @@ from urllib.parse import parse_qs, urlencode, urlparse
 import numpy as np
 import pytest
 
+from curation import names, review
 from curation.workspace import Workspace
-from explorer import marks
+from explorer import data, marks
 from explorer.views import maps
 from tests.workspacemaker import make_workspace
 
@@ -73,6 +74,17 @@ def test_a_lasso_in_one_map_marks_in_the_other(browser_page, served: str, ws: Wo
     inside, outside = away < 0.35 * box["width"] - 8, away > 0.35 * box["width"] + 8
     assert set(np.flatnonzero(inside)) <= set(first) and not set(np.flatnonzero(outside)) & set(first)
 
+    page.get_by_role("button", name=f"Answer all {len(first)}").click()
+    page.get_by_role("button", name="Drop all").click()
+    page.get_by_text("none of them has an answer yet").wait_for()
+    page.get_by_role("button", name="Yes, all of them").click()
+    page.get_by_text(f"{len(first)} clips: dropped, said by me").wait_for()
+    assert review.decided_rows(ws)["drop"].tolist() == first.tolist()
+    page.get_by_role("button", name="Undo all of it").click()
+    page.get_by_text(f"{len(first)} clips: dropped, said by me").wait_for(state="detached")
+    assert not len(review.decided_rows(ws)["drop"])
+
+    page.keyboard.press("Escape")
     page.get_by_role("button", name="Unmark").click()
     page.get_by_text("Draw around clips in one map").wait_for()
     assert asked(page, "rows") == ""
@@ -89,10 +101,17 @@ def test_a_lasso_in_one_map_marks_in_the_other(browser_page, served: str, ws: Wo
 
 
 def test_a_zoom_stays_in_the_address_and_a_point_opens_its_clip(browser_page, served: str, ws: Workspace) -> None:
+    for layer in data.clusterings(ws):
+        names.record(ws, layer, 1, "rain")
     page = browser_page
     page.goto(f"{served}/map?{urlencode({'ws': str(ws.path)})}")
     picture = page.get_by_label("Picture map;")
     picture.wait_for()
+    named = "c => JSON.parse(c.closest('.root').dataset.names ?? '[]').includes('1 rain')"
+    page.wait_for_function(named, arg=picture.element_handle())
+    page.locator(".st-key-map-names label").first.click()
+    page.wait_for_function("c => c.closest('.root').dataset.names === '[]'", arg=picture.element_handle())
+    assert asked(page, "names") == "no"
     picture.focus()
     page.keyboard.press("+")
     page.wait_for_url("**wv=**")

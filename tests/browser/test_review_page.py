@@ -135,6 +135,13 @@ def test_two_people_and_the_same_clip(browser_page, chromium, served, ws: Worksp
 def test_the_playhead_follows_the_video(browser_page, served, ws: Workspace) -> None:
     page = browser_page
     opened(page, served, ws)
+    box = page.locator(".review .timeline").bounding_box()
+    page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + box["height"] / 2)
+    page.wait_for_function(
+        f"""() => {{ {DEEP} const video = find('.review video'), head = find('.review .playhead');
+        return Math.abs(video.currentTime / video.duration - 0.25) < 0.03
+          && Math.abs(parseFloat(head.style.left) - 25) < 3; }}"""
+    )
     place_of = f"""() => {{ {DEEP} const video = find('.review video');
       video.pause(); video.currentTime = 0.6; }}"""
     page.evaluate(place_of)
@@ -142,13 +149,6 @@ def test_the_playhead_follows_the_video(browser_page, served, ws: Workspace) -> 
         f"""() => {{ {DEEP} const video = find('.review video'), head = find('.review .playhead');
         return Math.abs(parseFloat(head.style.left) / 100 - video.currentTime / video.duration) < 0.01
           && Math.abs(video.currentTime - 0.6) < 0.05; }}"""
-    )
-    box = page.locator(".review .timeline").bounding_box()
-    page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + box["height"] / 2)
-    page.wait_for_function(
-        f"""() => {{ {DEEP} const video = find('.review video'), head = find('.review .playhead');
-        return Math.abs(video.currentTime / video.duration - 0.25) < 0.03
-          && Math.abs(parseFloat(head.style.left) - 25) < 3; }}"""
     )
     page.keyboard.press(" ")
     page.wait_for_function(f"() => {{ {DEEP} return find('.review video').currentTime > 0.5; }}")

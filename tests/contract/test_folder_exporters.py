@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
-from curation.atomic import write_json
+from curation.atomic import write_array, write_json
 from curation.errors import Cancelled, InputError, SettingError, WorkspaceError
 from curation.export import CutSettings, export, preview, unfinished
 from curation.exporters import parts, registry
 from curation.exporters.base import FolderExporter
 from curation.progress import Progress
-from curation.workspace import Workspace
+from curation.workspace import CLIPS_FINGERPRINT, Workspace
 from tests.mediaworkspace import CLIP_S, make_media_workspace
 
 CUTTERS = ["webdataset", "videofolder"]
@@ -126,6 +127,22 @@ def test_fiftyone_samples_are_as_its_importer_reads_them(workspace: Workspace, t
         assert 1 <= first <= last <= sample["metadata"]["total_frame_count"]
 
 
+def test_columns_that_would_be_one_field_of_fiftyone_stay_apart(tmp_path: Path) -> None:
+    workspace = make_media_workspace(tmp_path / "ws", n_clips=6)
+    for k, name in enumerate(("a_b", "a.b", "a-b")):
+        folder = workspace.partial_folder(f"clusterings/{name}", name)
+        write_array(folder / "assignments.npy", np.full(6, k, np.int32))
+        info = {"modality": "audio", CLIPS_FINGERPRINT: workspace.fingerprint("clips")}
+        workspace.commit_folder(f"clusterings/{name}", folder, name, info)
+    export(workspace, "fiftyone", tmp_path / "fo", selection="all")
+    fields = [one["name"] for one in json.loads((tmp_path / "fo" / "metadata.json").read_text())["sample_fields"]]
+    assert len(set(fields)) == len(fields)
+    for sample in json.loads((tmp_path / "fo" / "samples.json").read_text("utf-8"))["samples"]:
+        found = {name: value for name, value in sample.items() if name.startswith("cluster_a")}
+        assert found == {"cluster_a_b": 0, "cluster_a_b_2": 2, "cluster_a_b_3": 1}, "its own name is kept"
+        assert set(sample) <= set(fields) | {"_id"}
+
+
 def test_a_cancelled_export_goes_on_and_ends_like_an_unbroken_one(workspace: Workspace, tmp_path: Path) -> None:
     format = "webdataset"
 
@@ -214,3 +231,25 @@ def test_records_of_finished_parts_are_read_one_part_at_a_time(tmp_path: Path) -
     assert next(found) == [{"clip_id": "0"}]
     (tmp_path / "part-000002.json").unlink()  # not looked at yet
     assert list(found) == [[{"clip_id": "1"}]]
+
+
+@pytest.mark.parametrize("format", CUTTERS)
+def test_clips_that_cannot_be_cut_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str) -> None:
+    """Records are put away after so many, however few of them are clips; parts are numbered without a gap."""
+    workspace = make_media_workspace(tmp_path / "ws", n_clips=9, missing=5)
+    monkeypatch.setattr(parts, "RECORDS_MAX", 3)
+    sizes = list[int]()
+
+    def noted(path: Path, value: Any) -> None:
+        if path.name.startswith("part-"):
+            sizes.append(len(value))
+        write_json(path, value)
+
+    monkeypatch.setattr(parts, "write_json", noted)
+    out = tmp_path / "out"
+    facts = export(workspace, format, out, selection="all", settings=CutSettings(shard_clips=2))
+    assert sum(sizes) == 9 and max(sizes) <= 3
+    assert facts["clips"] == 4 and facts["failed"] == {"missing": 5} and len(report(out)) == 9
+    there = sorted({line["file"].rpartition("/")[0] for line in report(out) if line["file"]})
+    numbers = [int("".join(c for c in name if c.isdigit())) for name in there]
+    assert numbers == list(range(len(numbers))), "no number is left out"

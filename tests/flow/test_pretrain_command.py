@@ -65,7 +65,8 @@ def test_a_run_is_judged_against_its_controls_and_a_model_is_kept(
     model = runs / "curated-seed0.model.npz"
     argv = ["pretrain", str(place / "ws"), "probe", *labels, *SMALL, "--model"]
     assert main([*argv, str(model)]) == 0
-    assert "top-1" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "top-1" in said and "95 % interval of" in said and "top-5" not in said, "five of two classes say nothing"
     assert main([*argv, str(place / "truth.csv")]) == 2
     assert "no checkpoint of a pre-training" in capsys.readouterr().err
 
@@ -85,6 +86,56 @@ def test_ways_of_sampling_and_foreign_data(place: Path, capsys: pytest.CaptureFi
     assert {row["row"] for row in near} == set(range(20)) and {row["alike_in"] for row in near} <= {"picture", "sound"}
     assert main([*argv, "--steps", "2", "--seeds", "0", "--batch-size", "8", "--name", "none"]) == 2
     assert "A batch of 8 clips is larger than the data: 0 clips are left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", [["power", "--assume-right"], ["compare"], ["sampling", "--clips-per-title", "2"]])
+def test_no_way_of_training_sees_near_duplicates_of_a_probe(
+    place: Path, capsys: pytest.CaptureFixture[str], action: list[str]
+) -> None:
+    """All clips look like one of two: one file of each kind in a probe leaves nothing to train on."""
+    file = place / "four.csv"
+    file.write_text("path,label,split\n" + "".join(
+        f"media/title {i}/{i}.mp4,{'ab'[i % 2]},{'train' if i < 2 else 'test'}\n" for i in range(4)
+    ))  # fmt: skip
+    argv = ["pretrain", str(place / "ws"), *action, "--probe", f"table:{file}", "--name", "near", "--steps", "2",
+            "--seeds", "0", "--batch-size", "4", "--frames", "1", "--size-px", "16"]  # fmt: skip
+    assert main(argv) == 2
+    assert "larger than the data: 0 clips are left" in capsys.readouterr().err
+    assert not (place / "ws" / "evaluations" / "pretrain-near").exists()
+    argv[argv.index("near")] = f"near-{action[0]}"
+    assert main([*argv, "--keep-near-duplicates"]) == 0
+    said = capsys.readouterr().out
+    assert "4 clips are of files that" in said and "they stay (asked for)" in said
+    assert "test clips are nearly like a clip that the classifier learns from" in said
+    rows = pq.read_table(place / "ws" / "evaluations" / f"pretrain-near-{action[0]}" / "near_duplicates.parquet")
+    assert rows.num_rows > 0
+
+
+def test_sources_on_both_sides_of_a_given_split(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = place / "split.csv"
+    file.write_text("path,label,split,source\n" + "".join(
+        f"media/title {i % 4}/{i}.mp4,{'ab'[i % 2]},{'train' if i < 12 else 'test'},{'film' if i in (3, 15) else i}\n"
+        for i in range(20)
+    ))  # fmt: skip
+    argv = ["pretrain", str(place / "ws"), "power", "--assume-right", "--probe", f"table:{file}", *SMALL]
+    assert main([*argv, "--name", "refused", "--shared-sources", "refuse"]) == 2
+    assert "1 sources are both in its training and in its test part (film)" in capsys.readouterr().err
+    assert main([*argv, "--name", "apart"]) == 0
+    said = capsys.readouterr().out
+    assert "their 1 pieces to learn from are left out" in said and "11 clips to learn from, 8 to test on" in said
+    listed = pq.read_table(place / "ws" / "evaluations" / "pretrain-apart" / "shared_sources.parquet").to_pylist()
+    assert listed == [{"probe": f"table:{file}", "source": "film", "learnt": 1, "tested": 1}]
+    assert main([*argv, "--name", "kept", "--shared-sources", "keep"]) == 0
+    said = capsys.readouterr().out
+    assert "they stay (asked for), so accuracy is too high" in said and "12 clips to learn from" in said
+
+
+def test_sampling_by_titles_needs_titles_of_several_clips(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["pretrain", str(place / "ws"), "sampling", "--labels", str(place / "truth.csv"), *LABELS, *SMALL]
+    assert main([*argv, "--clips-per-title", "1", "--name", "one"]) == 2
+    assert "would be ordinary sampling" in capsys.readouterr().err
+    assert main([*argv, "--clips-per-title", "4", "--name", "four"]) == 0
+    assert "titles have fewer than 4 clips" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -102,8 +102,8 @@ def test_every_part_belongs_to_one_shard(media: Path) -> None:
 
 def test_a_stage_of_one_piece_is_not_shared_out(media: Path, tmp_path: Path) -> None:
     workspace = Workspace.create(tmp_path / "ws", roots=[str(media)])
-    with pytest.raises(SettingError, match="scan, segment, features"):
-        run_shard(pipeline.stage_named("cluster"), context(workspace), Shard(1, 2))
+    with pytest.raises(SettingError, match="scan, segment, features, cluster"):
+        run_shard(pipeline.stage_named("select"), context(workspace), Shard(1, 2))
 
 
 def test_no_actor_waits_for_a_place_that_the_cluster_does_not_have() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -122,6 +124,24 @@ def test_two_runs_share_an_audit_and_may_need_more(ws: Workspace) -> None:
     add_run(ws, "other", np.arange(400.0), fingerprint="new")
     with pytest.raises(InputError, match="made again"):
         extend(ws, plan.name, 5)
+
+
+def test_two_undos_at_once_take_back_two_answers(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = draw_audit(ws, ["main"], clips=10).name
+    for item in range(3):
+        audit.record(ws, name, item, "seen", "anna")
+    both, read = threading.Barrier(2), audit.lines.read
+
+    def read_together(path: Path) -> list[dict[str, object]]:
+        found = list(read(path))
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=0.3)  # whoever is alone behind a lock waits in vain
+        return found
+
+    monkeypatch.setattr(audit.lines, "read", read_together)
+    with ThreadPoolExecutor(2) as pool:
+        taken = list(pool.map(lambda _: audit.undo(ws, name, "anna"), range(2)))
+    assert sorted(taken) == [1, 2]
 
 
 def test_answers_are_appended_and_the_last_one_wins(ws: Workspace) -> None:

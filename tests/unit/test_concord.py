@@ -247,6 +247,31 @@ def test_two_sources_do_not_feign_certainty() -> None:
     assert width[1] > 0.7 * width[0]
 
 
+def themed_clips(n_sources: int, seed: int, n: int = 1000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Half of the pairs are right; the others mostly have their source's own two sounds with its own two pictures."""
+    rng = np.random.default_rng(seed)
+    source, event, right = np.arange(n) % n_sources, rng.integers(0, 16, n), rng.random(n) < 0.5
+    themes = rng.integers(0, 16, (2, n_sources, 2))
+    both = []
+    for theme in themes:
+        themed = theme[source, rng.integers(0, 2, n)]
+        wrong = np.where(rng.random(n) < 0.7, themed, rng.integers(0, 16, n))
+        content = np.where(right, event, wrong)
+        both += [np.where(rng.random(n) < 0.75, content, rng.integers(0, 16, n)) for _ in range(3)]
+    return np.stack(both, axis=1).astype(np.int32), right, source
+
+
+@pytest.mark.parametrize("n_sources", [2, 5, 6, 8, 12])
+def test_themes_of_few_sources_are_not_surely_correspondence(n_sources: int) -> None:
+    for seed in range(3):
+        codes, right, source = themed_clips(n_sources, seed)
+        report = concord(codes, 300, groups=source).report
+        assert report["corresponding_share_low"] <= right.mean() <= report["corresponding_share_high"] + 0.05
+        assert any(f"Only {n_sources} sources" in notice for notice in report["notices"])
+        assert not report["score_is_probability"]
+    assert not concord(codes, 300, groups=np.arange(1000) // 20).report["notices"]
+
+
 def test_what_people_read_of_the_options_is_one_plain_line() -> None:
     for option in METHODS["concord"].options:
         assert option.help.endswith(".") and 20 < len(option.help) < 200

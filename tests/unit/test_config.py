@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from curation.config import Config, describe_settings, parse_assignments
+from curation.config import Config
 from curation.errors import SettingError
+from curation.setting import parse_assignments
+from curation.setting_list import describe_settings
 
 
 def test_every_setting_has_a_sentence_and_an_allowed_range() -> None:

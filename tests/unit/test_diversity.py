@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from curation import diversity
 from curation.atomic import write_array, write_json
-from curation.diversity import DiversityTable, Row, Settings, kept, report_lines, shown, table
+from curation.diversity import Settings, _Work, kept, table
+from curation.diversity_table import DiversityTable, Row, Value, report_lines, shown
 from curation.errors import InputError
+from curation.evaluation.held_out import redone_choices
 from curation.workspace import CLIPS_FINGERPRINT, Workspace
 from tests.auditmaker import add_run
 from tests.workspacemaker import make_workspace
@@ -147,6 +149,26 @@ def test_the_same_seed_gives_the_same_table(ws: Workspace) -> None:
     assert table(ws, "main", QUICK) == first
 
 
+def test_another_seed_draws_every_control_anew(ws: Workspace, tmp_path: Path) -> None:
+    works = [_Work(ws, "main", replace(QUICK, seed=seed), tmp_path, None) for seed in (0, 0, 1)]
+    for name in ("_random", "_matched"):
+        one, same, other = ([drawn.rows.tolist() for drawn in getattr(work, name)()] for work in works)
+        assert one == same and not any(rows in one for rows in other), name
+    everyone = np.arange(80)
+    once, more = (
+        redone_choices(ws, works[0].info, everyone, 16, 2, seed, lambda: None).orders for seed in (0, 1)
+    )  # fmt: skip
+    assert not any(np.array_equal(a, b) for a in once for b in more)
+
+
+def test_a_damaged_table_is_measured_anew(ws: Workspace) -> None:
+    found = table(ws, "main", QUICK)
+    for text in ("{", '{"rows": 3}', "[]"):
+        (ws.path / "evaluations" / "diversity-main" / "result.json").write_text(text)
+        assert kept(ws, "main", QUICK) is None
+        assert table(ws, "main", QUICK) == found
+
+
 def test_selections_that_are_not_there_are_refused(ws: Workspace) -> None:
     with pytest.raises(InputError, match="no selection 'none'"):
         table(ws, "none", QUICK)
@@ -157,7 +179,7 @@ def test_selections_that_are_not_there_are_refused(ws: Workspace) -> None:
 
 
 def test_numbers_as_they_are_read() -> None:
-    assert shown(diversity.Value(0.25, 0.2, 0.3), "share") == "25.0 % (20.0 to 30.0)"
-    assert shown(diversity.Value(-0.25, -0.3, -0.2), "share", signed=True) == "−25.0 (−30.0 to −20.0)"
-    assert shown(diversity.Value(2.5), "number") == "2.5" and shown(diversity.Value(None), "share") == "-"
-    assert shown(diversity.Value(-0.0001), "number", signed=True) == "+0.0"
+    assert shown(Value(0.25, 0.2, 0.3), "share") == "25.0 % (20.0 to 30.0)"
+    assert shown(Value(-0.25, -0.3, -0.2), "share", signed=True) == "−25.0 (−30.0 to −20.0)"
+    assert shown(Value(2.5), "number") == "2.5" and shown(Value(None), "share") == "-"
+    assert shown(Value(-0.0001), "number", signed=True) == "+0.0"

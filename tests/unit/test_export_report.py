@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from curation import review
+from curation.atomic import read_json, write_json
 from curation.errors import InputError
 from curation.export import export
 from curation.exporters import report_facts, report_figures
-from curation.workspace import Workspace
+from curation.scope import scope_of
+from curation.workspace import MARKER, Workspace
 from tests.mediaworkspace import make_media_workspace
 from tests.workspacemaker import make_workspace
 
@@ -70,6 +73,32 @@ def test_it_is_one_file_that_loads_nothing(workspace: Workspace, tmp_path: Path)
         assert said in page.text, said
 
 
+def test_shares_are_of_the_candidates_that_the_run_had(tmp_path: Path) -> None:
+    """Of ten clips four lie in the scope; two of these were chosen, and people kept one from outside."""
+    workspace = make_workspace(tmp_path / "ws", n_clips=10)
+    picks = sorted(review.machine_rows(workspace, "main").tolist())
+    scope = sorted({*picks, *[row for row in range(10) if row not in picks][:2]})
+    folder = workspace.artefact_path("selections/main")
+    marker = read_json(folder / MARKER)
+    marker["info"] |= {"where": f"row IN ({', '.join(map(str, scope))})", "candidates": len(scope)}
+    write_json(folder / MARKER, marker)
+    export(workspace, "report", tmp_path / "machine.html", selection="main")
+    page = read(tmp_path / "machine.html").text
+    assert f"{len(picks)}clips · {100 * len(picks) / len(scope):.1f} % of {len(scope)} candidates" in page
+    assert "within the scope" in page and "The run had" not in page
+    outside = next(row for row in range(10) if row not in scope)
+    clip = workspace.table("clips", ["clip_id"])["clip_id"][outside].as_py()
+    review.record(workspace, [{"clip_id": clip, "decision": "keep"}], "anna")
+    export(workspace, "report", tmp_path / "people.html", selection="main", reviewed=True)
+    page = read(tmp_path / "people.html").text
+    assert f"{100 * len(picks) / len(scope):.1f} % of {len(scope)} candidates and 1 from elsewhere" in page
+    marker["info"] |= {"where": "gone > 3", "candidates": 4}
+    write_json(folder / MARKER, marker)
+    export(workspace, "report", tmp_path / "changed.html", selection="main")
+    page = read(tmp_path / "changed.html").text
+    assert "cannot be read any more (gone > 3)" in page and "The run had 4 candidates" in page
+
+
 def test_names_stay_text(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ws", n_clips=10)
     clips = workspace.table("clips").to_pandas()
@@ -96,7 +125,7 @@ def test_tables_shares_and_spreads_against_hand_worked_answers(tmp_path: Path) -
     for name, labels in {"sound.mfcc": [0, 0, 1, 1, 0, 0, 1, -1], "picture.colour": [1, 1, 0, 0, 1, 1, 0, 0]}.items():
         np.save(workspace.artefact_path(f"clusterings/{name}") / "assignments.npy", np.array(labels, np.int32))
     info = {"clusterings": {"sound.mfcc": "c", "picture.colour": "c", "gone": "c"}}
-    usable = report_facts.candidates(workspace, info)
+    usable = scope_of(workspace, info).candidates
     assert usable.tolist() == [True] * 7 + [False]
     rows = np.array([0, 2])
     table = report_facts.table(workspace, "sound.mfcc", "picture.colour", usable, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,44 @@ def test_only_parts_with_new_clips_are_written(ran: Workspace, tmp_path: Path, m
     assert [len(np.load(file)) for file in sorted(folder.iterdir())] == [16] * 5
     assert [file.stat().st_ino for file in sorted(folder.iterdir())][:3] == before[:3]
     assert np.array_equal(workspace.features("audio", "features"), arrays()["audio"])
+
+
+def test_clips_of_unknown_length_are_counted_not_summed(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "ws")
+    rows = ["clip_id,path,start_s,end_s", "a,v.mp4,0,3600", "b,v.mp4,10,", "c,v.mp4,5,nan"]
+    (tmp_path / "clips.csv").write_text("\n".join(rows) + "\n")
+    importers.import_clips(workspace, tmp_path / "clips.csv")
+    info = workspace.require("clips", "import").info
+    assert info["hours"] == 1.0 and info["untimed"] == 2
+    (tmp_path / "more.csv").write_text("\n".join([rows[0], "d,v.mp4,0,1800", "e,v.mp4,,"]) + "\n")
+    importers.import_clips(workspace, tmp_path / "more.csv", add=True)
+    info = workspace.require("clips", "import").info
+    assert info["hours"] == 1.5 and info["untimed"] == 3
+    assert data.total_hours(workspace) == (1.5, 3)
+    assert data.total_hours(workspace, np.array([0, 3])) == (1.5, 0)
+    hours, untimed = data.total_hours(workspace, np.array([1, 2]))
+    assert np.isnan(hours) and untimed == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ("clip_id,path\nc70,a.mp4\n,b.mp4\n,c.mp4", "2 rows have no clip id, the first is row 2"),
+        ("clip_id,path\nc70,a.mp4\nc71,b.mp4\nc70,c.mp4", "the clip id 'c70' occurs 2 times"),
+        ("path,start_s\na.mp4,0\n,10", "1 row has no path, the first is row 2"),
+        ("path,start_s\na.mp4,1.5\nb.mp4,0\na.mp4,1.5", "the path and start 'a.mp4' at 1.5 s occur 2 times"),
+        ("path\na.mp4\na.mp4", "the path 'a.mp4' occurs 2 times"),
+        ("source,start_s\na,\na,", "the source 'a' occurs 2 times"),
+    ],
+)
+def test_rows_that_cannot_be_told_apart_are_named(tmp_path: Path, rows: str, says: str) -> None:
+    workspace = Workspace.create(tmp_path / "ws")
+    importers.import_clips(workspace, table(tmp_path / "clips.csv", 0, 8))
+    (tmp_path / "more.csv").write_text(rows + "\n")
+    before = workspace.fingerprint("clips")
+    with pytest.raises(InputError, match=re.escape(says)):
+        importers.import_clips(workspace, tmp_path / "more.csv", add=True)
+    assert workspace.fingerprint("clips") == before
 
 
 def test_a_growth_that_was_killed_is_ended_by_the_next(

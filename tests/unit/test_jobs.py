@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from curation import jobs
+from curation.commands.base import job
 from curation.errors import Cancelled, InputError
 from curation.progress import Progress
 from curation.workspace import Workspace
@@ -44,6 +46,28 @@ def test_an_error_is_kept_in_words(workspace: Workspace) -> None:
     seen = jobs.read_job(workspace, job_id)
     assert seen["state"] == "failed"
     assert seen["error"] == {"code": "no_media", "message": "No media.", "hint": "Choose another folder."}
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (KeyError("clusters"), "KeyError: 'clusters'"),
+        (ZeroDivisionError(), "ZeroDivisionError"),
+        (ValueError("two\nlines \x1b[31m"), "ValueError: two lines \\x1b[31m"),
+        (RuntimeError("long " * 1000), "RuntimeError: long long"),
+    ],
+)
+def test_what_nobody_expected_keeps_its_reason(workspace: Workspace, error: Exception, says: str) -> None:
+    options = argparse.Namespace(job=None, argv=["run"])
+    with pytest.raises(InputError), job(workspace, options, "Run"):
+        raise error
+    (record,) = jobs.list_jobs(workspace)
+    assert record["state"] == "failed" and record["error"]["code"] == "internal"
+    assert says in record["error"]["message"] and len(record["error"]["message"]) < 600
+    with pytest.raises(type(error)), jobs.JobRecord(workspace, jobs.new_job(workspace, ["run"], title="Run")):
+        raise error
+    other = next(one for one in jobs.list_jobs(workspace) if one["id"] != record["id"])
+    assert says in other["error"]["message"] and len(other["error"]["message"]) < 600
 
 
 def test_cancel_reaches_the_work(workspace: Workspace) -> None:

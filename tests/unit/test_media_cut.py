@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from curation.errors import MediaError, SettingError
+from curation.media.container import packets
 from curation.media.cut import cut_clip
+from curation.media.reader import LAG_S
 from tests.mediamaker import make_video
 
 
@@ -162,3 +164,37 @@ def test_times_that_jump_back_are_encoded_where_they_cannot_be_copied(tmp_path: 
     with pytest.raises(MediaError) as caught:
         cut_clip(tmp_path / "twice.ts", 0.0, 2.0, tmp_path / "b.mp4", mode="copy")
     assert caught.value.code == "uncopyable" and not (tmp_path / "b.mp4").exists()
+
+
+@pytest.mark.parametrize("keyframes_every", [12, 1000])
+def test_what_lies_far_behind_a_cut_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keyframes_every: int
+) -> None:
+    """The sound ends early, so it never comes to the end of the cut; nor does a second keyframe come."""
+    path = tmp_path / "long.mp4"
+    with av.open(str(path), "w") as out:
+        video, audio = out.add_stream("libx264", rate=4), out.add_stream("aac", rate=16000, layout="mono")
+        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
+        video.codec_context.options = {"g": str(keyframes_every), "bf": "0", "sc_threshold": "0"}
+        for k in range(4 * 120):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), k % 200, np.uint8), format="rgb24")
+            frame.pts = k
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+        block = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.int16), format="s16", layout="mono")
+        block.pts, block.sample_rate = 0, 16000
+        out.mux(audio.encode(block))
+        out.mux(audio.encode(None))
+    furthest_s = 0.0
+
+    def watched(media: Any, streams: list[Any]) -> Any:
+        nonlocal furthest_s
+        for packet in packets(media, streams):
+            if packet.dts is not None:
+                furthest_s = max(furthest_s, float(packet.dts * packet.time_base))
+            yield packet
+
+    monkeypatch.setattr("curation.media.cut.packets", watched)
+    facts = cut_clip(path, 3.0, 5.0, tmp_path / "out.mp4", mode="copy")
+    assert facts["has_video"] and facts["cut_end_s"] == pytest.approx(5.0, abs=0.3)
+    assert 5.0 <= furthest_s < 5.0 + LAG_S + 1.0

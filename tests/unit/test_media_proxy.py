@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 
 from curation.errors import MediaError, SettingError
 from curation.media.decode import DecodedClip, decode_clips
+from curation.media.mp4 import SpanEncoder
 from curation.media.probe import probe
-from curation.media.proxy import write_proxy
+from curation.media.proxy import TICK, write_proxy
 from curation.media.spectrogram import BANDS, _loudness_band, loudness_db, mel_filters, motion_energy, write_strip
 from tests.mediamaker import make_video
 
@@ -51,6 +53,29 @@ def test_same_input_same_bytes(tmp_path: Path) -> None:
     for k in range(2):
         write_proxy(source, 0.5, 2.5, tmp_path / f"{k}.mp4")
     assert (tmp_path / "0.mp4").read_bytes() == (tmp_path / "1.mp4").read_bytes()
+
+
+def test_it_plays_while_it_grows(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "a.mp4", seconds=20, sound="noise", size=(640, 480))
+    live, seen = tmp_path / "growing", []
+    plain = SpanEncoder._emit
+
+    def looked(self: SpanEncoder, packets: list[Any]) -> None:
+        plain(self, packets)
+        if not seen and live.exists() and live.stat().st_size > 0:
+            (tmp_path / "begun.mp4").write_bytes(live.read_bytes())
+            seen.append(self._next_pts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SpanEncoder, "_emit", looked)
+        write_proxy(source, 0.0, 20.0, tmp_path / "out.mp4", live=live)
+    assert seen[0] * float(TICK) < 2.0  # of 20 s
+    with av.open(str(tmp_path / "begun.mp4")) as file:
+        assert {stream.type for stream in file.streams} == {"video", "audio"}
+        assert sum(1 for _ in file.decode(video=0)) >= 3
+    assert not live.exists()
+    write_proxy(source, 0.0, 20.0, tmp_path / "other.mp4")
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "other.mp4").read_bytes()
 
 
 def test_a_proxy_holds_the_asked_span(tmp_path: Path) -> None:

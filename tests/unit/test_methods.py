@@ -15,43 +15,15 @@ from curation.config import METHOD_NAMES
 from curation.errors import Cancelled, InputError, SettingError
 from curation.kernels import pointwise
 from curation.kernels.chunks import over_chunks
-from curation.kernels.contingency import Rows, make_layout
 from curation.kernels.draws import STREAM_TIES, stream_key
-from curation.kernels.greedy_plan import Plan
 from curation.kernels.instance import similarity
-from curation.kernels.pairing import pair_indices
 from curation.kernels.top import top_rows
-from curation.methods.base import Request
-from curation.methods.fitting import make_fit
 from curation.methods.registry import METHODS
 from tests import reference
+from tests.methodmaker import MODALITIES, make_codes, needs_of, select
 
-MODALITIES = ["audio", "visual", "audio", "visual"]
 COUNTING = ("greedy", "ratio", "ascent", "mixture")
 ON_FEATURES = tuple(name for name, method in METHODS.items() if method.needs_features)
-
-
-def _codes(n: int, k: int = 6, layers: int = 4, seed: int = 0, share: float = 0.5) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    kind = rng.integers(0, k, n)
-    return np.where(rng.random((n, layers)) < share, kind[:, None], rng.integers(0, k, (n, layers))).astype(np.int32)
-
-
-def _select(codes: Any, **settings: Any) -> curation.Selection:
-    return curation.select(codes, MODALITIES, **({"budget": 0.3, "controls": False} | settings))
-
-
-def _needs(name: str, n: int, seed: int = 0) -> dict[str, Any]:
-    """What a method cannot do without."""
-    method, rng = METHODS[name], np.random.default_rng(seed)
-    out: dict[str, Any] = {"method": name}
-    if method.needs_features:
-        out["features"] = [rng.normal(size=(n, d)).astype(np.float32) for d in (5, 7, 6, 5)]
-    if name == "contrastive":
-        out["options"] = {"steps": 20}
-    if method.needs_like:
-        out["like"] = rng.permutation(n)[: n // 3]
-    return out
 
 
 def test_registry_and_settings_name_the_same_methods() -> None:
@@ -63,8 +35,8 @@ def test_registry_and_settings_name_the_same_methods() -> None:
     "pairing", ["bipartite", "combination", [(0, 1), (2, 1)], [("audio-0", "visual-0", 2), (2, 3, 0.5)]]
 )
 def test_greedy_equals_the_plain_version(pairing: Any) -> None:
-    codes = _codes(120, k=4)
-    found = _select(codes, method="greedy", budget=60, pairing=pairing, seed=5)
+    codes = make_codes(120, k=4)
+    found = select(codes, method="greedy", budget=60, pairing=pairing, seed=5)
     names = found.report["layers"]
     pairs = [(names.index(p["first"]), names.index(p["second"])) for p in found.report["pairs"]]
     weights = [p["weight"] for p in found.report["pairs"]]
@@ -74,15 +46,15 @@ def test_greedy_equals_the_plain_version(pairing: Any) -> None:
 
 def test_lazy_greedy_is_another_method() -> None:
     """n MI is not submodular: CELF's picks differ from greedy's, by this many of 60 here."""
-    codes = _codes(120, k=4)
+    codes = make_codes(120, k=4)
     pairs = reference.pairs_of(MODALITIES, "bipartite")
     exact, lazy = (reference.greedy(codes, pairs, [0.25] * 4, budget=60, seed=5, lazy=way) for way in (False, True))
     assert len(set(exact) - set(lazy)) == 8
 
 
 def test_greedy_reaches_more_than_batches() -> None:
-    codes = _codes(600)
-    assert _select(codes, method="greedy").objective > _select(codes, method="batch-greedy").objective
+    codes = make_codes(600)
+    assert select(codes, method="greedy").objective > select(codes, method="batch-greedy").objective
 
 
 def test_ratio_of_a_table_worked_by_hand() -> None:
@@ -99,12 +71,12 @@ def test_ratio_of_a_table_worked_by_hand() -> None:
     "given", [{}, {"groups": True}, {"duplicates": True}, {"groups": True, "duplicates": True}], ids=str
 )
 def test_ratio_equals_the_plain_version(given: dict[str, bool]) -> None:
-    codes, rng = _codes(60, k=3), np.random.default_rng(3)
+    codes, rng = make_codes(60, k=3), np.random.default_rng(3)
     group = rng.integers(0, 9, 60) if given.get("groups") else None
     duplicate = np.where(rng.random(60) < 0.4, rng.integers(0, 8, 60), -1) if given.get("duplicates") else None
     pairs = reference.pairs_of(MODALITIES, "combination")
     weights = np.arange(1.0, 7)
-    found = _select(codes, method="ratio", groups=group, duplicate_groups=duplicate, pairing="combination",
+    found = select(codes, method="ratio", groups=group, duplicate_groups=duplicate, pairing="combination",
                     weights=weights, options={"smoothing": 0.5})  # fmt: skip
     wanted = reference.ratio_scores(codes, pairs, weights / weights.sum(), 0.5, group, duplicate)
     assert found.scores == pytest.approx(np.array(wanted), abs=1e-10)
@@ -119,97 +91,33 @@ def test_own_source_does_not_speak_for_itself() -> None:
     themed = np.stack([titles + 8, titles + 20] * 2, axis=1)
     codes = np.concatenate([true, themed]).astype(np.int32)
     groups = np.concatenate([1000 + np.arange(400), titles])
-    plain, careful = (_select(codes, method="ratio", budget=200, groups=g) for g in (None, groups))
+    plain, careful = (select(codes, method="ratio", budget=200, groups=g) for g in (None, groups))
     assert (plain.order < 400).mean() < 0.6 and (careful.order < 400).mean() == 1
 
 
 @pytest.mark.parametrize("own", [False, True])
 def test_mixture_equals_the_plain_version(own: bool) -> None:
-    codes = _codes(300, k=4)
+    codes = make_codes(300, k=4)
     pairs = reference.pairs_of(MODALITIES, "bipartite")
     options = {"marginals": "own" if own else "shared", "tempering": 0.3, "rounds": 6, "smoothing": 0.5}
-    found = _select(codes, method="mixture", budget=100, options=options)
+    found = select(codes, method="mixture", budget=100, options=options)
     wanted = reference.mixture_scores(codes, pairs, [0.25] * 4, wanted=100, tempering=0.3, rounds=6, own=own, alpha=0.5)
     assert found.scores == pytest.approx(wanted, abs=2e-3)
 
 
 def test_ascent_keeps_the_best_round() -> None:
-    codes = _codes(2000, k=10)
-    ratio, found = (_select(codes, method=name) for name in ("ratio", "ascent"))
+    codes = make_codes(2000, k=10)
+    ratio, found = (select(codes, method=name) for name in ("ratio", "ascent"))
     rounds = found.report["objective_of_rounds"]
     assert rounds[0] == pytest.approx(ratio.objective, abs=1e-9)
     assert found.objective == pytest.approx(max(rounds), abs=1e-9) and max(rounds) > rounds[0]
 
 
-@pytest.mark.parametrize("name", ["ascent", "mixture"])
-def test_a_sample_scores_the_others(name: str) -> None:
-    codes = _codes(6000, k=8)
-    whole, part = (_select(codes, method=name, options=options) for options in ({}, {"sample": 3000}))
-    assert 2990 <= part.report["fitted_on"] <= 3000 and np.isfinite(part.scores).all()
-    assert part.objective > 0.97 * whole.objective and np.corrcoef(whole.scores, part.scores)[0, 1] > 0.8
-
-
-def _plain_request(codes: np.ndarray, group: np.ndarray, duplicate: np.ndarray, excluded: np.ndarray) -> Request:
-    is_audio = np.array(MODALITIES) == "audio"
-    layout = make_layout(pair_indices(is_audio, "bipartite"), codes.max(axis=0) + 1)
-    rows = Rows(codes, np.zeros(0, np.int32), is_audio)
-    plan = Plan(rows, layout, np.full(4, 0.25), 300, 100, 25, 0, excluded=excluded)
-    return Request(plan, tuple("abcd"), group.astype(np.int32), duplicate.astype(np.int32))
-
-
-def _groups_of_all_sizes() -> tuple[np.ndarray, np.ndarray]:
-    """Sources int (2000,) of 1 to 400 clips, of which only the small ones fit a sample of 1,000 whole; duplicates."""
-    rng = np.random.default_rng(6)
-    group = np.concatenate([np.arange(700), 700 + np.arange(500) // 2, 1000 + np.arange(400) // 40, np.full(400, 1200)])
-    duplicate = np.where(rng.random(2000) < 0.15, rng.integers(0, 120, 2000), -1)
-    return rng.permutation(group), duplicate
-
-
-def test_a_sample_judges_everyone_without_own_sources() -> None:
-    """Clips inside, outside of it, and outside with their source inside: all as counted afresh, clip by clip."""
-    codes, (group, duplicate) = _codes(2000, k=5), _groups_of_all_sizes()
-    excluded = np.arange(0, 2000, 25)
-    request = _plain_request(codes, group, duplicate, excluded)
-    fit = make_fit(request, 1000)
-    assert fit.late is not None and 950 <= fit.n <= 1000
-    assert not np.isin(excluded, fit.which).any()
-    copies = duplicate[fit.which]
-    assert np.unique(copies[copies >= 0], return_counts=True)[1].max() == 1
-    weight = np.random.default_rng(1).integers(0, 3, fit.n).astype(np.int32)
-    counts = fit.counts(weight)
-    scores = fit.everyone(fit.judge(counts, counts, weight, weight, 0.5))
-    assert (np.isnan(scores) == np.isin(np.arange(2000), excluded)).all()
-    late = fit.late.which[fit.late.late]
-    outside = np.setdiff1d(np.arange(2000), np.r_[fit.which, late, excluded])
-    assert len(late) > 100 and len(outside) > 100
-    for i in np.r_[fit.which[:40], late[:60], outside[:40]]:
-        own = (group[fit.which] == group[i]) | ((duplicate[i] >= 0) & (duplicate[fit.which] == duplicate[i]))
-        w, others = np.where(own, 0, weight), codes[fit.which]
-        wanted = 0.0
-        for a, b in zip(request.plan.layout.first, request.plan.layout.second, strict=True):
-            in_a, in_b = others[:, a] == codes[i, a], others[:, b] == codes[i, b]
-            expected = w[in_a].sum() * w[in_b].sum() / w.sum()
-            wanted += 0.25 * math.log((w[in_a & in_b].sum() + 0.5) / (expected + 0.5))
-        assert scores[i] == pytest.approx(wanted, abs=1e-9)
-
-
-def test_a_sample_holds_every_clip_as_often() -> None:
-    """Clips of small sources, taken whole, and of large ones, taken in parts, have the same chance."""
-    codes, (group, _) = _codes(2000, k=5), _groups_of_all_sizes()
-    request = _plain_request(codes, group, np.zeros(0, np.int32), np.zeros(0, np.int64))
-    held = np.zeros(2000)
-    for seed in range(60):
-        seeded = dataclasses.replace(request, plan=dataclasses.replace(request.plan, seed=seed))
-        held[make_fit(seeded, 1000).which] += 1
-    for part in (group < 700, (group >= 700) & (group < 1000), (group >= 1000) & (group < 1200), group == 1200):
-        assert abs(held[part].mean() / 60 - 0.5) < 0.02
-
-
 def test_clips_of_a_large_source_are_judged_alike_by_table_and_one_by_one() -> None:
     """A source of more clips than cells gets a table of its own."""
-    codes = _codes(2400, k=4)
+    codes = make_codes(2400, k=4)
     large, rng = np.r_[np.zeros(1200, int), 1 + np.arange(1200)], np.random.default_rng(7)
-    found = _select(codes, method="ratio", groups=large)
+    found = select(codes, method="ratio", groups=large)
     for i in rng.integers(0, 1200, 20):
         others = codes[1200:]
         wanted = 0.0
@@ -220,20 +128,9 @@ def test_clips_of_a_large_source_are_judged_alike_by_table_and_one_by_one() -> N
         assert found.scores[i] == pytest.approx(wanted, abs=1e-10)
 
 
-@pytest.mark.parametrize("name", ["ascent", "mixture"])
-def test_own_sources_do_not_speak_for_themselves_in_a_sample(name: str) -> None:
-    rng = np.random.default_rng(0)
-    true = np.repeat(rng.integers(0, 8, 2000)[:, None], 4, axis=1)
-    titles = np.arange(2000) // 200
-    codes = np.concatenate([true, np.stack([titles + 8, titles + 20] * 2, axis=1)]).astype(np.int32)
-    groups = np.concatenate([1000 + np.arange(2000), titles])
-    found = _select(codes, method=name, budget=1000, groups=groups, options={"sample": 1000})
-    assert found.report["own_source_left_out"] and (found.order < 2000).mean() > 0.99
-
-
 def test_one_source_only_counts_as_many() -> None:
-    codes = _codes(500)
-    plain, one = (_select(codes, method="ratio", groups=g) for g in (None, np.zeros(500, int)))
+    codes = make_codes(500)
+    plain, one = (select(codes, method="ratio", groups=g) for g in (None, np.zeros(500, int)))
     assert one.order.tolist() == plain.order.tolist() and not one.report["own_source_left_out"]
 
 
@@ -246,7 +143,7 @@ def test_planted_one_to_one_clusters_are_found(name: str) -> None:
     other = np.where(np.arange(n) < n // 2, kind, rng.integers(0, k, n))
     same_by_chance = (kind == other)[n // 2 :].sum()
     codes = np.stack([kind, other, kind, other], axis=1).astype(np.int32)
-    found = _select(codes, method=name, budget=n // 2 - 1)
+    found = select(codes, method=name, budget=n // 2 - 1)
     right = (found.order < n // 2).mean()
     assert same_by_chance < 20
     assert right >= (0.99 if name != "batch-greedy" else 0.7)
@@ -256,14 +153,14 @@ def test_planted_one_to_one_clusters_are_found(name: str) -> None:
 def test_independent_modalities_give_chance(name: str) -> None:
     rng = np.random.default_rng(5)
     codes, mark = rng.integers(0, 8, (4000, 4)).astype(np.int32), rng.random(4000) < 0.5
-    found = _select(codes, method=name, budget=1000)
+    found = select(codes, method=name, budget=1000)
     assert abs(mark[found.order].mean() - mark.mean()) < 0.06
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_run_repeats_on_any_number_of_threads(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    codes, before = _codes(3000, k=9), numba.get_num_threads()
-    needs = _needs(name, 3000) | {"groups": np.arange(3000) // 3, "max_per_group": 2, "budget": 300}
+    codes, before = make_codes(3000, k=9), numba.get_num_threads()
+    needs = needs_of(name, 3000) | {"groups": np.arange(3000) // 3, "max_per_group": 2, "budget": 300}
     if needs.get("like") is not None:
         needs["budget"] = None
     original = over_chunks
@@ -275,7 +172,7 @@ def test_a_run_repeats_on_any_number_of_threads(name: str, monkeypatch: pytest.M
         runs = []
         for threads in (1, before):
             numba.set_num_threads(threads)
-            runs.append(_select(codes, controls=True, **needs))
+            runs.append(select(codes, controls=True, **needs))
     finally:
         numba.set_num_threads(before)
     one, two = runs
@@ -283,21 +180,21 @@ def test_a_run_repeats_on_any_number_of_threads(name: str, monkeypatch: pytest.M
                  (one.curve["permuted"], two.curve["permuted"])):  # fmt: skip
         np.testing.assert_array_equal(a, b)
     assert np.isfinite(one.curve["permuted"]).all()
-    other_seed = _select(codes, seed=1, **needs).order
+    other_seed = select(codes, seed=1, **needs).order
     assert name.startswith("pca") or other_seed.tolist() != one.order.tolist()
 
 
 @pytest.mark.parametrize("name", COUNTING)
 def test_permuting_clips_permutes_the_scores(name: str) -> None:
-    codes, groups = _codes(500, k=5), np.arange(500) // 4
+    codes, groups = make_codes(500, k=5), np.arange(500) // 4
     order = np.random.default_rng(9).permutation(500)
     if name == "greedy":
         # ties go by rows, so only what was reached is alike
-        one, two = _select(codes, method=name), _select(codes[order], method=name)
+        one, two = select(codes, method=name), select(codes[order], method=name)
         assert one.objective == pytest.approx(two.objective, rel=0.05)
         return
-    one = _select(codes, method=name, groups=groups)
-    two = _select(codes[order], method=name, groups=groups[order])
+    one = select(codes, method=name, groups=groups)
+    two = select(codes[order], method=name, groups=groups[order])
     if name == "ratio":  # ties at the edge of the chosen differ, which later rounds of the others build on
         np.testing.assert_array_equal(one.scores[order], two.scores)
     else:
@@ -306,22 +203,22 @@ def test_permuting_clips_permutes_the_scores(name: str) -> None:
 
 @pytest.mark.parametrize("name", COUNTING)
 def test_names_of_clusters_and_order_of_layers_do_not_matter(name: str) -> None:
-    codes = _codes(400)
-    wanted = _select(codes, method=name).order.tolist()
+    codes = make_codes(400)
+    wanted = select(codes, method=name).order.tolist()
     renamed = np.random.default_rng(2).permutation(9)[:6].astype(np.int32)[codes]  # some ids stay empty
-    assert _select(renamed, method=name).order.tolist() == wanted
-    assert _select(codes[:, [2, 1, 0, 3]], method=name).order.tolist() == wanted
+    assert select(renamed, method=name).order.tolist() == wanted
+    assert select(codes[:, [2, 1, 0, 3]], method=name).order.tolist() == wanted
     swapped = curation.select(codes, ["visual", "audio"] * 2, budget=0.3, method=name, controls=False)
     assert swapped.order.tolist() == wanted
 
 
 @pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.is_prefix])
 def test_a_prefix_is_the_run_with_a_smaller_budget(name: str) -> None:
-    codes, needs = _codes(300), _needs(name, 300)
+    codes, needs = make_codes(300), needs_of(name, 300)
     groups = np.arange(300) // 5
-    long = _select(codes, budget=150, groups=groups, max_per_group=4, **needs)
+    long = select(codes, budget=150, groups=groups, max_per_group=4, **needs)
     for budget in (1, 40, 149):
-        short = _select(codes, budget=budget, groups=groups, max_per_group=4, **needs)
+        short = select(codes, budget=budget, groups=groups, max_per_group=4, **needs)
         assert short.order.tolist() == long.order[:budget].tolist()
 
 
@@ -330,7 +227,7 @@ def test_different_numbers_of_clusters() -> None:
     kind = rng.integers(0, 4, 900)
     codes = np.stack([kind * 3 + rng.integers(0, 3, 900), kind, rng.integers(0, 50, 900), kind], axis=1)
     for name in COUNTING:
-        assert len(_select(codes.astype(np.int32), method=name).order) == 270
+        assert len(select(codes.astype(np.int32), method=name).order) == 270
 
 
 def test_ties_go_by_hash_not_by_row() -> None:
@@ -369,11 +266,11 @@ def test_features_follow_the_permuted_sounds(name: str) -> None:
     sound[wrong] = sound[wrong][rng.permutation(300)]
     codes = np.stack([x[:, 0].argsort().argsort() // 60 for x in (sound, shared)] * 2, axis=1).astype(np.int32)
     features = {"a": sound, "b": shared, "c": sound, "d": shared}
-    found = _select(codes, method=name, budget=300, layers=list("abcd"), features=features, controls=True)
+    found = select(codes, method=name, budget=300, layers=list("abcd"), features=features, controls=True)
     right = (~wrong[found.order]).mean()
     assert right > (0.9 if name != "pca-inner-product" else 0.6)
     assert found.report["above_permuted"] > 0
-    listed = _select(codes, method=name, budget=300, features=[features[k] for k in "abcd"])
+    listed = select(codes, method=name, budget=300, features=[features[k] for k in "abcd"])
     assert listed.order.tolist() == found.order.tolist()
 
 
@@ -386,30 +283,30 @@ def test_similarities_of_a_pair_worked_by_hand() -> None:
 
 
 def test_matched_random_has_the_histograms_of_its_subset() -> None:
-    codes = _codes(4000, k=5, share=0.7)
+    codes = make_codes(4000, k=5, share=0.7)
     like = np.flatnonzero((codes[:, 1] < 2) & (codes[:, 0] == codes[:, 1]))[:400]
-    found = _select(codes, method="matched-random", like=like, budget=None)
+    found = select(codes, method="matched-random", like=like, budget=None)
     assert len(found.order) == 400
     for d in (0, 1):
         wanted, got = (np.bincount(codes[rows, d], minlength=5) for rows in (like, found.order))
         assert np.abs(wanted - got).sum() <= (0 if d == 1 else 20)
     # the pairing itself is not copied: its clips agree as often as chance and the whole data say
     assert (codes[found.order, 0] == codes[found.order, 1]).mean() < 0.99
-    half = _select(codes, method="matched-random", like=like, budget=200)
+    half = select(codes, method="matched-random", like=like, budget=200)
     assert len(half.order) == 200 and half.report["histogram_kept"]["picture"] == 1
     mask = np.zeros(4000, bool)
     mask[like] = True
-    assert _select(codes, method="matched-random", like=mask, budget=400).order.tolist() == found.order.tolist()
+    assert select(codes, method="matched-random", like=mask, budget=400).order.tolist() == found.order.tolist()
 
 
 def test_pairs_can_be_named() -> None:
-    codes, layers = _codes(200), ["s0", "p0", "s1", "p1"]
-    one = _select(codes, method="ratio", layers=layers, pairing=("s0", "p1"))
+    codes, layers = make_codes(200), ["s0", "p0", "s1", "p1"]
+    one = select(codes, method="ratio", layers=layers, pairing=("s0", "p1"))
     assert [(p["first"], p["second"]) for p in one.report["pairs"]] == [("s0", "p1")]
     assert one.report["pairing"] == "pairs"
-    assert _select(codes, method="ratio", pairing=(0, 3)).order.tolist() == one.order.tolist()
-    listed = _select(codes, method="ratio", layers=layers, pairing=[("s0", "p0", 3), ("s1", "p1", 1)])
-    weighted = _select(codes, method="ratio", pairing="diagonal", weights=[3, 1])
+    assert select(codes, method="ratio", pairing=(0, 3)).order.tolist() == one.order.tolist()
+    listed = select(codes, method="ratio", layers=layers, pairing=[("s0", "p0", 3), ("s1", "p1", 1)])
+    weighted = select(codes, method="ratio", pairing="diagonal", weights=[3, 1])
     assert listed.order.tolist() == weighted.order.tolist()
     assert [p["weight"] for p in listed.report["pairs"]] == [0.75, 0.25]
 
@@ -429,12 +326,12 @@ def test_every_method_can_be_cancelled_and_tells_of_its_progress(name: str) -> N
             if self.stop:
                 raise Cancelled
 
-    told, needs = Told(), _needs(name, 400)
-    found = _select(_codes(400), progress=told, controls=True, **needs)
+    told, needs = Told(), needs_of(name, 400)
+    found = select(make_codes(400), progress=told, controls=True, **needs)
     assert told.done == 400 and found.report["method"] == name
     told.stop = True
     with pytest.raises(Cancelled):
-        _select(_codes(400), progress=told, **needs)
+        select(make_codes(400), progress=told, **needs)
 
 
 _BAD: list[tuple[dict[str, Any], str]] = [
@@ -464,11 +361,11 @@ _BAD: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("settings", "says"), _BAD, ids=lambda value: str(value)[:50])
 def test_bad_settings_are_refused(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(SettingError, match=says):
-        _select(_codes(50), **settings)
+        select(make_codes(50), **settings)
 
 
 def test_bad_features_are_named() -> None:
-    codes, good = _codes(50), np.ones((50, 3))
+    codes, good = make_codes(50), np.ones((50, 3))
     broken = good.copy()
     broken[4, 1] = np.nan
     for features, says in (
@@ -479,18 +376,18 @@ def test_bad_features_are_named() -> None:
         ([good, good.astype(str), good, good], "rows of numbers"),
     ):
         with pytest.raises(InputError, match=says):
-            _select(codes, method="pca-cosine", features=features)
+            select(codes, method="pca-cosine", features=features)
 
 
 def test_constant_features_and_small_data_do_not_break() -> None:
     for name in METHODS:
         for n in (1, 2, 5):
-            needs = _needs(name, n)
+            needs = needs_of(name, n)
             if "features" in needs:
                 needs["features"] = [np.ones((n, 2))] * 4
             if "like" in needs:
                 needs["like"] = [0]
-            found = _select(_codes(n), controls=True, **(needs | {"budget": 1}))
+            found = select(make_codes(n), controls=True, **(needs | {"budget": 1}))
             assert len(found.order) == 1, name
 
 

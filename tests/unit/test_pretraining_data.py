@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from curation.errors import Cancelled, InputError, SettingError
@@ -54,6 +56,28 @@ def test_a_table(tmp_path: Path) -> None:
     assert found.part.tolist() == [LEARN, TEST] and found.source == ["s", "t"]
     with pytest.raises(InputError, match="no column label"):
         read("table", write_csv(tmp_path / "u.csv", [{"path": "a"}]))
+
+
+def test_sources_on_both_sides_of_a_given_split_are_found(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("path,label,split,source\na.wav,x,train,1\nb.wav,y,train,2\nc.wav,x,test,1\nd.wav,y,test,3\n")
+    found = read("table", file)
+    assert found.sources_said and found.on_both_sides == ["1"]
+    assert found.of_sources(["1"]).tolist() == [True, False, True, False]
+    file.write_text("path,label,split\na.wav,x,train\nb/a.wav,y,test\nb.wav,y,train\nb.wav,x,test\n")
+    found = read("table", file)
+    assert not found.sources_said, "files of one name in two folders are two files"
+    assert found.on_both_sides == [str(tmp_path / "b.wav")]
+
+
+def test_rows_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("path,label\na.wav,x\nb.wav,\n,y\nc.wav, \nd.wav,y\n")
+    found = read("table", file)
+    assert found.classes == ("x", "y") and len(found.spans) == 2 and found.left_out == 3
+    pq.write_table(pa.table({"path": ["a", "b", "c"], "label": [1.0, math.nan, 2.0]}), tmp_path / "t.parquet")
+    found = read("table", tmp_path / "t.parquet")
+    assert found.classes == ("1.0", "2.0") and found.left_out == 1
 
 
 def test_ucf101(tmp_path: Path) -> None:
@@ -107,6 +131,16 @@ def test_what_holds_nothing_is_refused_with_its_layout(kind: str, tmp_path: Path
         read("other", tmp_path)
     with pytest.raises(InputError, match="There is no"):
         read(kind, tmp_path / "gone")
+
+
+def test_labels_that_have_nothing_in_common_are_refused(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "ws", upto="cluster")
+    names = [path.rpartition("/")[2] for path in workspace.table("clips", ["path"])["path"].to_pylist()]
+    file = tmp_path / "t.csv"
+    file.write_text("path,seen,heard\n" + "".join(f"{name},Dog{i % 2},dog{i % 2}\n" for i, name in enumerate(names)))
+    with pytest.raises(InputError, match=r"labels do not match: no class is both in seen \(Dog0, Dog1\) and in heard"):
+        read_answers(workspace, file, picture_label="seen", sound_label="heard")
+    assert read_answers(workspace, file, picture_label="seen").classes == ("Dog0", "Dog1")
 
 
 def test_answers_come_from_a_table_or_from_joined_columns(tmp_path: Path) -> None:

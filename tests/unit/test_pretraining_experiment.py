@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from curation.errors import Cancelled, InputError
+from curation.errors import Cancelled, ConcordError, InputError
 from curation.pretraining import experiment as experiments
 from curation.pretraining import power, results
 from curation.pretraining.comparison import SETS, Choice, Pool, default_held_out, sets_of
@@ -96,10 +96,56 @@ def test_a_cancelled_evaluation_goes_on_and_ends_the_same(made: Experiment, tmp_
     assert gather(other, whole.sets, [0, 1, 2]).seeds == [0, 1]
 
 
+def test_five_guesses_of_four_classes_are_not_told(made: Experiment) -> None:
+    found = run(made, power_sets, [0], Progress())
+    assert {row["top"] for row in experiments.levels(made, found)} == {1}
+    assert {row["top"] for row in experiments.differences(made, found, "right 100 %")} == {1}
+    assert found.runs[0]["probes"]["pictures"]["top5"] is None
+    many = replace(made.questions[0], label=np.arange(80) % 7)
+    assert {row["top"] for row in experiments.levels(replace(made, questions=[many]), found)} == {1, 5}
+
+
+def test_a_comparison_points_to_the_power_check_of_its_probe(made: Experiment) -> None:
+    workspace = Workspace.open(made.folder.parents[1])
+    other = replace(made, kind="comparison", folder=made.folder.with_name("pretrain-c"))
+    run(other, power_sets, [0, 1], Progress())
+    assert results.power_check(workspace, "c", "pictures")[0] is None
+    assert "No power check was made" in "\n".join(report_lines(workspace, "c"))
+    run(replace(made, folder=made.folder.with_name("pretrain-short"), config=replace(CONFIG, steps=2)), power_sets,
+        [0, 1], Progress())  # fmt: skip
+    assert results.power_check(workspace, "c", "pictures")[0] is None, "of other training"
+    run(made, power_sets, [0, 1], Progress())
+    can, said = results.power_check(workspace, "c", "pictures")
+    assert can is False and "'p'" in said and "This evaluation cannot tell" in said
+    assert said in "\n".join(report_lines(workspace, "c"))
+
+
+def test_results_of_other_versions_are_read_calmly(made: Experiment) -> None:
+    workspace = Workspace.open(made.folder.parents[1])
+    run(made, power_sets, [0], Progress())
+    file = made.folder / "result.json"
+    told = json.loads(file.read_text())
+    assert results.age(told) == ""
+    del told["version"]  # as before there was one
+    file.write_text(json.dumps(told))
+    assert "An earlier version wrote these numbers" in "\n".join(report_lines(workspace, "p"))
+    kept = (made.folder / "runs" / "right-0-seed0.json").stat().st_mtime_ns
+    run(made, power_sets, [0], Progress())
+    assert "earlier version" not in "\n".join(report_lines(workspace, "p"))
+    assert (made.folder / "runs" / "right-0-seed0.json").stat().st_mtime_ns == kept, "nothing is trained twice"
+    file.write_text(json.dumps(told | {"version": results.VERSION + 1}))
+    with pytest.raises(InputError, match="written by a newer version"):
+        report_lines(workspace, "p")
+    (made.folder / "plan.json").write_text("{")
+    assert results.names(workspace) == ["p"], "a damaged one is listed, and says so when it is read"
+    with pytest.raises(ConcordError, match="not readable JSON"):
+        report_lines(workspace, "p")
+
+
 def test_differences_are_paired(made: Experiment) -> None:
     found = run(replace(made, kind="sampling"), power_sets, [0, 1, 2], Progress())
     gaps = experiments.differences(made, found, found.sets[0])
-    assert len(gaps) == 2 * 2 * 2
+    assert len(gaps) == 2 * 2, "two probes, two other sets; of four classes top-1 only"
     one = next(g for g in gaps if (g["probe"], g["second"], g["top"]) == ("sounds", "right 0 %", 1))
     by_hand = found.hits["sounds"][0, ..., 0].mean() - found.hits["sounds"][2, ..., 0].mean()
     assert one["value"] == pytest.approx(by_hand) and one["low"] <= one["value"] <= one["high"]

@@ -44,6 +44,20 @@ def test_hierarchical_batches_hold_few_titles_and_many_negatives_of_the_same() -
     assert abs(np.mean([shared_negatives(TITLES[batch]) for batch in ordinary]) - expected) < 0.003
 
 
+def test_what_fills_no_batch_waits_for_another_epoch() -> None:
+    sampler = Sampler(np.arange(22), np.zeros(22), Sampling(8), 0)
+    epochs = [np.concatenate([sampler.batch(2 * e), sampler.batch(2 * e + 1)]) for e in range(4)]
+    assert all(len(set(rows.tolist())) == 16 for rows in epochs)
+    assert set(np.concatenate(epochs).tolist()) == set(range(22)), "others are left out each time"
+
+
+def test_titles_of_one_clip_come_as_in_ordinary_sampling() -> None:
+    sampler = Sampler(np.arange(40), np.zeros(40), Sampling(8, 4), 0)
+    batches = [sampler.batch(step) for step in range(5)]
+    assert sorted(np.concatenate(batches).tolist()) == list(range(40))
+    assert all(shared_negatives(batch) == 0 for batch in batches)
+
+
 def test_ordinary_sampling_is_a_random_order_of_all_clips() -> None:
     """The special case does not know of titles at all: any titles give the same batches."""
     alone = batches(Sampling(24, 1), 30)

@@ -108,6 +108,23 @@ def test_a_broken_run_ends_at_the_same_weights(
     assert np.array_equal(unbroken.loss, resumed.loss)
 
 
+def test_mixed_precision_is_not_for_the_cpu(clips: TinyClips, pairs: PairSet, unbroken: Trained) -> None:
+    assert same(unbroken, run(clips, pairs, replace(CONFIG, mixed_precision=False, device="cpu")))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_mixed_precision_learns_and_goes_on_on_a_gpu(tmp_path: Path) -> None:
+    clips, _ = made_clips(200, kinds=8, noise=20)
+    pairs, config = PairSet.of_clips("own", np.arange(200)), TrainConfig(steps=40, batch_size=32, warmup=5)
+    full = run(clips, pairs, replace(config, mixed_precision=False))
+    half = run(clips, pairs, config)
+    assert half.report["device"] == "cuda" and not same(full, half)
+    assert half.loss[-5:].mean() < 0.75 * half.loss[:3].mean()
+    assert abs(half.loss[-5:].mean() - full.loss[-5:].mean()) < 0.3
+    stopped(clips, pairs, tmp_path / "run.npz", 20, config)
+    assert same(half, run(clips, pairs, config, checkpoint=tmp_path / "run.npz"))
+
+
 def test_larger_networks_train_and_go_on(clips: TinyClips, pairs: PairSet, tmp_path: Path) -> None:
     config = replace(CONFIG, network="small", steps=3, batch_size=4)
     unbroken = run(clips, pairs, config)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,15 @@ import pytest
 
 from curation import retrieval
 from curation.errors import Cancelled, InputError, SettingError
-from curation.evaluation.labelled import layers_of, read_labelled, shared_classes
+from curation.evaluation.attempt import fitted_batch
+from curation.evaluation.labelled import layers_of, measured_by, read_labelled, shared_classes
 from curation.evaluation.pairs import leaky_rows, make_pairs
 from curation.evaluation.trial import PairTask, Trial, WorkspaceTask
 from curation.kernels.retrieval import along, ranking
 from curation.progress import Progress
-from curation.retrieval import Settings, evaluate, method_names, run, summarize
+from curation.retrieval import Settings, evaluate, method_names, report_lines, run, summarize
 from curation.workspace import Workspace
+from explorer.views import retrieval as views
 from tests.labelledmaker import make_pictures, make_sounds
 from tests.mediamaker import make_video
 from tests.workspacemaker import make_workspace
@@ -284,6 +288,92 @@ def test_a_table_of_labels_serves_and_broken_files_are_left_out(tmp_path: Path) 
     assert valid.tolist() == [True, False, True, True, True, True] and "1 of 6 pictures cannot be read" in notices[0]
     assert set(layers) == {"image.pca", "image.hog", "image.profiles", "image.conv", "image.thumb"}
     assert np.isfinite(np.concatenate(list(layers.values()), axis=1)).all()
+
+
+def test_another_version_of_an_extractor_is_measured_anew(
+    sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from curation.extractors.audio import SoundExtractor
+
+    sounds = read_labelled(sets / "sounds", "audio")
+    few = replace(sounds, files=sounds.files[:4], classes=sounds.classes[:4])
+    plain, before = measured_by(few), measured_by(few, "extractors")
+    layers_of(few, tmp_path, features="extractors", workers=1)
+    layers_of(few, tmp_path)
+    assert len(list(tmp_path.glob("*.npz"))) == 2
+    monkeypatch.setattr(SoundExtractor, "version", SoundExtractor.version + 1)
+    assert measured_by(few, "extractors") != before and measured_by(few) == plain
+    progress = Progress()
+    progress.start("features", 4, "files")
+    layers_of(few, tmp_path, features="extractors", workers=1, progress=progress)
+    assert progress._skipped == 0 and len(list(tmp_path.glob("*.npz"))) == 3
+    layers_of(few, tmp_path, features="extractors", workers=1, progress=progress)
+    assert progress._skipped == 4
+
+
+def test_a_batch_keeps_its_share_where_few_are_right() -> None:
+    settings = Settings(batch_size=100, selection_size=25)
+    assert [fitted_batch(settings, n) for n in (1000, 250, 100, 10, 3)] == [
+        (100, 25),
+        (100, 25),
+        (40, 10),
+        (4, 1),
+        (4, 1),
+    ]
+    assert fitted_batch(Settings(batch_size=5, selection_size=5), 20) == (2, 2)
+
+
+def test_runs_with_batches_of_another_size_are_made_again(sets: Path, tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "ws")
+    wanted = Settings(("batch-greedy", "matched-random"), (0,), (1.0,))
+    found = run(workspace, pair_task(sets), wanted, "toy")
+    for method in ("random", "batch-greedy"):  # as it was before: batches of 100 of which few are taken
+        file = found.folder / f"run-{method}-s0.json"
+        told = json.loads(file.read_text())
+        assert told["batch"][0] < 100
+        del told["batch"]
+        file.write_text(json.dumps(told))
+    marker = found.folder / "artefact.json"
+    marker.write_text(marker.read_text().replace(found.fingerprint, "old"))
+    progress = Progress()
+    again = run(workspace, pair_task(sets), wanted, "toy", progress)
+    assert progress._skipped == 0 and again.fingerprint == found.fingerprint, "matched-random goes with what it is like"
+
+
+def test_one_seed_of_pairs_says_what_its_interval_holds(sets: Path, tmp_path: Path) -> None:
+    found = run(Workspace.create(tmp_path / "ws"), pair_task(sets), Settings(("ratio",), (0,), (1.0,)), "toy")
+    assert "pairs resampled; one seed" in views.how_many(found) and "one seed" in "\n".join(report_lines(found))
+
+
+def test_how_far_seeds_differ_is_in_the_interval_of_a_workspace() -> None:
+    told = {"is_main": True, "known": 200, "recall": 1.0, "f1": 1.0, "average_precision": 1.0, "objective": None,
+            "took_s": 0.1, "method": "random"}  # fmt: skip
+    counts = np.stack([np.stack([np.full(40, share * 5), np.full(40, 5.0)]) for share in (0.4, 0.8)])
+    (same,) = summarize([told | {"precision": 0.6}] * 2, {"random": counts}, over_seeds=False)
+    (apart,) = summarize([told | {"precision": p} for p in (0.4, 0.8)], {"random": counts}, over_seeds=False)
+    assert apart["high"] - apart["low"] > same["high"] - same["low"] and apart["spread"] == pytest.approx(0.2828, 1e-3)
+
+
+def test_results_of_other_versions_are_read_calmly(sets: Path, tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "ws")
+    settings = Settings(("ratio",), (0, 1), (1.0,))
+    found = run(workspace, pair_task(sets), settings, "toy")
+    file = found.folder / "result.json"
+    told = json.loads(file.read_text())
+    rows = [{key: value for key, value in row.items() if not key.endswith("_spread")} for row in told["rows"]]
+    file.write_text(json.dumps(told | {"version": 1, "rows": rows}))
+    old = retrieval.read(workspace, "toy")
+    assert (
+        any("An earlier version" in notice for notice in old.notices)
+        and len(report_lines(old)) == len(report_lines(found)) + 1
+    )
+    file.write_text(json.dumps(told | {"version": 99}))
+    with pytest.raises(InputError, match="newer version"):
+        retrieval.read(workspace, "toy")
+    del told["rows"]
+    file.write_text(json.dumps(told))
+    with pytest.raises(InputError, match="damaged"):
+        retrieval.read(workspace, "toy")
 
 
 def test_videos_and_their_sounds_are_measured_by_the_extractors(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from pathlib import Path
@@ -90,6 +91,29 @@ def test_undo_of_a_batch_brings_back_what_was_said_before(ws: Workspace) -> None
         a: ("keep", "first"), c: ("maybe", ""),
     }  # fmt: skip
     assert review.undo(ws, "2", "anna") == 0 and review.undo(ws, "nothing", "anna") == 0
+
+
+def test_two_undos_at_once_take_a_batch_back_once(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = ids(ws)[:2]
+    review.record(ws, [say(a, "keep", "first")], "anna", "1")
+    review.record(ws, [say(a, "drop"), say(b, "drop")], "anna", "2")
+    both, read = threading.Barrier(2), review.lines.read
+
+    def read_together(path: Path) -> list[dict[str, object]]:
+        found = list(read(path))
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=0.3)  # whoever is alone behind a lock waits in vain
+        return found
+
+    monkeypatch.setattr(review.lines, "read", read_together)
+    taken = list[int]()
+    undos = [threading.Thread(target=lambda: taken.append(review.undo(ws, "2", "anna"))) for _ in range(2)]
+    for one in undos:
+        one.start()
+    for one in undos:
+        one.join()
+    assert sorted(taken) == [0, 2]
+    assert len((ws.path / review.FILE).read_text("utf-8").splitlines()) == 3 + 2
 
 
 def test_lines_of_another_process_and_torn_lines(ws: Workspace) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import av
 import pyarrow as pa
 import pytest
 from starlette.applications import Starlette
@@ -115,6 +116,52 @@ def test_a_still_a_proxy_and_a_strip(workspace: Workspace) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.body.startswith(first) and len(answer.body) == int(answer.headers["content-length"])
     assert sorted(folder.name for folder in (workspace.path / "media").iterdir()) == ["proxies", "stills", "strips"]
+
+
+def test_a_proxy_plays_while_it_is_cut(workspace: Workspace, concord_home: Path, tmp_path: Path) -> None:
+    make_video(concord_home / "media" / "good <b>.mp4", seconds=3.0, fps=25, size=(1280, 720))  # takes a while
+    url = routes.proxy_url(workspace, clip(0))
+    streamed = get(f"{url}&live=1", range="bytes=0-")
+    assert streamed.status == 200 and streamed.headers["content-type"] == "video/mp4"
+    assert "content-length" not in streamed.headers and streamed.headers["cache-control"] == "no-store"
+    whole = get(url)
+    assert int(whole.headers["content-length"]) == len(whole.body)
+    assert _frames(streamed.body, tmp_path / "streamed.mp4") == _frames(whole.body, tmp_path / "whole.mp4")
+    kept = get(f"{url}&live=1", range="bytes=0-")  # it is there now: it can be sought in
+    assert kept.status == 206 and kept.body == whole.body
+    assert [path.suffix for path in (workspace.path / "media" / "proxies").iterdir()] == [".mp4"]
+
+
+def _frames(data: bytes, path: Path) -> list[tuple[int, int]]:
+    """Sizes of the packets of both streams."""
+    path.write_bytes(data)
+    with av.open(str(path)) as file:
+        return sorted((packet.stream.index, packet.size) for packet in file.demux() if packet.size)
+
+
+def test_what_cannot_be_cut_does_not_stream(workspace: Workspace) -> None:
+    for _ in range(2):  # the second finds the failure remembered
+        answer = get(f"{routes.proxy_url(workspace, clip(1))}&live=1")
+        assert answer.status == 422 and b"cannot be shown" in answer.body
+
+
+def test_two_listen_to_one_cut(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    cuts = []
+    plain = routes.Cutter.call
+
+    def counted(self: routes.Cutter, task: str, payload: dict[str, Any]) -> dict[str, Any]:
+        cuts.append(task)
+        return plain(self, task, payload)
+
+    monkeypatch.setattr(routes.Cutter, "call", counted)
+    url = f"{routes.proxy_url(workspace, clip(0))}&live=1"
+
+    async def both() -> list[Answer]:
+        return await asyncio.gather(ask(url), ask(url))
+
+    one, two = asyncio.run(both())
+    assert cuts == ["proxy"]
+    assert one.body[4:8] == two.body[4:8] == b"ftyp"
 
 
 def test_a_proxy_answers_ranges(workspace: Workspace) -> None:

@@ -15,7 +15,7 @@ import curation
 from curation.errors import Cancelled, InputError, SettingError
 from curation.kernels.batch_greedy import BatchGreedy
 from curation.kernels.information import objective_along
-from curation.selection import choose_device
+from curation.methods.needs import choose_device
 from tests import reference
 from tests.planmaker import MODALITIES, made_codes, made_plan
 

@@ -55,6 +55,21 @@ def test_a_look_counts_names_and_stops(media: Path) -> None:
     assert preview.columns_of_list(sourcespec.file_list(media / "list.csv")) == ["film", "channel", "views"]
 
 
+def test_a_look_at_metadata_walks_no_folder_to_its_end(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five files the first three are looked at: lines of the others are neither found nor called missing."""
+    monkeypatch.setattr(preview, "FILES_MAX", 3)
+    spec = sourcespec.metadata(media / "metadata.tsv", media)
+    found = preview.look_into(spec)
+    assert len(found.paths) == 3 and found.files_looked_at == 3
+    assert found.problems == {"not_looked_for": 3, "broken_line": 1}
+    told = next(row["message"] for row in found.examples if row["code"] == "not_looked_for")
+    assert "among the first 3 files" in told and "a run looks at all" in told
+    assert len(found.said) == 6, "what is said of them is known all the same"
+    monkeypatch.setattr(preview, "FILES_MAX", 5)
+    found = preview.look_into(spec)
+    assert found.problems == {"missing": 1, "broken_line": 1} and found.files_looked_at is None
+
+
 def test_what_would_be_dropped_is_what_is_dropped(media: Path, tmp_path: Path) -> None:
     spec = sourcespec.metadata(media / "metadata.tsv", media)
     config = Config().replace({"filter.languages": "en"})

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curation.diversity import DiversityTable, Row, Value
+from curation.diversity_table import DiversityTable, Row, Value
 from curation.retrieval import Result
 from explorer import evaluate_charts
 from explorer.views import diversity, retrieval, teach

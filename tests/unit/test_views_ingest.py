@@ -90,6 +90,10 @@ def test_lines_about_sources() -> None:
     assert ingest.found_line(20_000, True, 0, {"unreadable": 2}) == (
         "more than 20,000 media files · 2 cannot be looked at"
     )
+    cut_short = ingest.found_line(3, False, 0, {"not_looked_for": 2}, 100_000)
+    assert cut_short.startswith("3 media files · 2 not looked for yet · only the first 100,000 files of the folder")
+    untimed = ingest.clips_line({"clips": 3377, "hours": 9.38, "untimed": 1})
+    assert untimed == "3,377 clips · 9.4 h without 1 clip of unknown length"
     assert ingest.clips_line({"clips": 3377, "hours": 9.38, "videos": 1180}) == "3,377 clips · 9.4 h of 1,180 videos"
     assert ingest.clips_line({"clips": 1}) == "1 clip" and ingest.clips_line({}) == ""
 

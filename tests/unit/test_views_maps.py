@@ -128,3 +128,19 @@ def test_distinct_values_of_a_column() -> None:
     assert codes.tolist() == [0, -1, 1, 0] and called == ["dog", "cat"]
     codes, called = maps.categories(np.array([2.0, NAN, 2.0]))
     assert codes.tolist() == [0, -1, 0] and called == ["2.0"]
+
+
+def test_a_few_marked_of_many_are_points_over_the_grey(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maps, "MAX_POINTS", 2)
+    xy = np.array([[0, 0], [0, 0], [1, 1], [0.5, 0.5], [9, 9]], np.float32)
+    coloring = maps.groups(np.array([0, 1, 1, 0, 1]), ["a", "b"])
+    marked = np.array([False, True, True, False, True])
+    drawn = maps.draw(xy, (-0.1, -0.1, 1.1, 1.1), coloring, marked)
+    assert drawn.image is not None and (drawn.visible, drawn.visible_marked) == (4, 2)
+    assert set(((drawn.image.astype(int) - 1) // coloring.levels)[drawn.image > 0]) == {0}, "the image is grey alone"
+    assert drawn.rows.tolist() == [1, 2] and drawn.colors.tolist() == [2, 2] and drawn.marked.all()
+    marked[:] = True  # more than are points: they have their colours in the image, none of them faint
+    drawn = maps.draw(xy, (-0.1, -0.1, 1.1, 1.1), coloring, marked)
+    assert drawn.image is not None and not len(drawn.rows)
+    found = drawn.image[drawn.image > 0].astype(int) - 1
+    assert (found // coloring.levels > 0).all() and (found % coloring.levels >= int(0.7 * coloring.levels)).all()

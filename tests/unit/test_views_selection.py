@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from curation.config import METHOD_NAMES
-from curation.selection import _CONSTRAINTS, CUDA_BATCH
+from curation.methods.needs import CUDA_BATCH
+from curation.selection import _CONSTRAINTS
 from curation.stages.select import STEPS_MIN
 from explorer.views import selection as view
 from explorer.views import words

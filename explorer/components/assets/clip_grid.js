@@ -221,12 +221,4 @@ class ClipGrid {
   }
 }
 
-export default function (component) {
-  const parent = component.parentElement;
-  const self = (parent.__clipGrid ??= new ClipGrid(parent));
-  self.update(component);
-  return () => {
-    self.destroy();
-    delete parent.__clipGrid;
-  };
-}
+export default (component) => mounted(component, ClipGrid);

@@ -157,3 +157,34 @@ function splitArrays(specs, bytes) {
     return { name, data: type === "f2" ? halfToFloat(view) : view };
   });
 }
+
+// A header and arrays as `packed.py` sends them: the header, once its arrays are in `held` under its digest. Nothing
+// where a later message has come meanwhile, or where the arrays are not held any more and were asked for.
+async function received(self, component, held, most) {
+  const bytes = component.data;
+  const length = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true);
+  const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
+  const turn = (self.turn = (self.turn ?? 0) + 1);
+  if (bytes.byteLength > 4 + length) {
+    const arrays = splitArrays(head.arrays, await inflate(bytes.subarray(4 + length)));
+    held.delete(head.digest);
+    held.set(head.digest, arrays);
+    while (held.size > most) held.delete(held.keys().next().value);
+    return turn === self.turn ? head : null;
+  }
+  if (held.has(head.digest)) return head;
+  component.setTriggerValue("need", head.digest);
+  return null;
+}
+
+// What every component exports: one object for its place on the page, given each new message, ended with the place.
+// Kept under its kind's name: another kind may be given the place before the first is ended.
+function mounted(component, Kind) {
+  const parent = component.parentElement;
+  const self = (parent[`__${Kind.name}`] ??= new Kind(parent));
+  self.update(component);
+  return () => {
+    self.destroy();
+    delete parent[`__${Kind.name}`];
+  };
+}

@@ -59,22 +59,8 @@ class Heatmap {
 
   async update(component) {
     this.component = component;
-    const bytes = component.data;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const length = view.getUint32(0, true);
-    const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
-    const turn = (this.turn = (this.turn ?? 0) + 1);
-    if (bytes.byteLength > 4 + length) {
-      const arrays = splitArrays(head.arrays, await inflate(bytes.subarray(4 + length)));
-      shared.arrays.delete(head.digest);
-      shared.arrays.set(head.digest, arrays);
-      while (shared.arrays.size > HELD_MATRICES) shared.arrays.delete(shared.arrays.keys().next().value);
-      if (turn !== this.turn) return;
-    } else if (!shared.arrays.has(head.digest)) {
-      component.setTriggerValue("need", head.digest);
-      return;
-    }
-    this.apply(head);
+    const head = await received(this, component, shared.arrays, HELD_MATRICES);
+    if (head) this.apply(head);
   }
 
   apply(head) {
@@ -108,16 +94,23 @@ class Heatmap {
     const width = Math.max(240, this.stage.clientWidth);
     const height = Math.max(160, this.head.height - 48);
     ctx.font = `12px ${this.theme.font}`;
-    const widest = (labels) => Math.min(124, Math.max(...labels.slice(0, 1024).map((l) => ctx.measureText(l).width), 8));
-    const rowLabel = widest(this.head.rows);
-    const colLabel = widest(this.head.cols);
+    const { rows, cols } = this.view;
+    // Names give way where cells are small: what they stand beside would be smaller still.
+    const tiny = Math.min(width / cols, height / rows) < 2 * SMALL_CELL;
+    this.room = Math.min(tiny ? 84 : 124, 0.24 * width);
+    const widths = (labels) => labels.slice(0, 1024).map((l) => Math.min(this.room, ctx.measureText(l).width));
+    const colWidths = widths(this.head.cols);
+    const rowLabel = Math.max(...widths(this.head.rows), 8);
+    const colLabel = Math.max(...colWidths, 8);
     const left = 24 + rowLabel + 8;
     const rowBar = this.head.row_totals ? 56 : 0;
     const colBar = this.head.col_totals ? 44 : 0;
-    const { rows, cols } = this.view;
+    const least = (width - left - rowBar - 24) / cols;
     const place = (slanted) => {
       const top = 26 + (slanted ? Math.ceil(colLabel * 0.707) + 14 : 20);
-      const right = Math.max(rowBar, slanted ? Math.ceil(colLabel * 0.707) : 8) + 8;
+      // A slanted name reaches as far right of its column as it is long; those of the last columns need the room.
+      const reach = (c, i) => 0.707 * c - Math.max(0, this.view.c + cols - i - 1) * Math.min(least, LARGEST_CELL) * 0.5;
+      const right = Math.max(rowBar, slanted ? Math.ceil(Math.max(...colWidths.map(reach))) : 8) + 8;
       const roomW = width - left - right;
       const roomH = height - top - colBar - 4;
       const ch = Math.min(roomH / rows, LARGEST_CELL, (roomW / cols) * 1.4);
@@ -293,12 +286,12 @@ class Heatmap {
     ctx.textAlign = "right";
     each(r0, r1, ch, bold.row, (r, strong) => {
       styled(strong, this.ink(0));
-      ctx.fillText(this.fit(ctx, this.head.rows[r], 124), left - 8, top + (r + 0.5 - this.view.r) * ch);
+      ctx.fillText(this.fit(ctx, this.head.rows[r], this.room), left - 8, top + (r + 0.5 - this.view.r) * ch);
     });
     each(c0, c1, cw, bold.col, (c, strong) => {
       styled(strong, this.ink(1));
       const x = left + (c + 0.5 - this.view.c) * cw;
-      const text = this.fit(ctx, this.head.cols[c], 124);
+      const text = this.fit(ctx, this.head.cols[c], this.room);
       ctx.save();
       ctx.translate(x, top - 8);
       if (box.slanted) ctx.rotate(-Math.PI / 4);
@@ -309,7 +302,9 @@ class Heatmap {
     ctx.font = `600 13px ${this.theme.font}`;
     ctx.fillStyle = rgb(this.ink(1));
     ctx.textAlign = "left";
-    ctx.fillText(`${this.title(1)} →`, left, 10);
+    const above = `${this.title(1)} →`;
+    const free = this.box2d.width - 116 - ctx.measureText(above).width; // beside the buttons that zoom
+    ctx.fillText(above, Math.max(0, Math.min(left, free)), 10);
     ctx.save();
     ctx.translate(10, top + h);
     ctx.rotate(-Math.PI / 2);
@@ -323,19 +318,25 @@ class Heatmap {
     const [r0, r1, c0, c1] = this.visible();
     const bars = (totals, from, to, side, length, draw) => {
       if (!totals) return;
-      const most = Math.max(...totals) || 1;
+      // One that outgrows all others ("other") is cut short, with a gap that says so, or the rest would be threads.
+      const [first, second] = [...totals].sort((a, b) => b - a);
+      const cut = totals.length > 2 && first > 4 * second && second > 0;
+      const most = (cut ? 1.5 * second : first) || 1;
       ctx.fillStyle = rgb(this.head.modality[side] === "audio" ? this.theme.audio : this.theme.visual, 0.85);
       for (let i = from; i < to; i++) {
         const start = Math.max(this.edge(side, i), side ? left : top);
         const end = Math.min(this.edge(side, i + 1), side ? left + w : top + h);
         const thick = Math.max(0.5, end - start - ((side ? cw : ch) >= 4 ? (side ? cw : ch) * 0.22 : 0));
         const inset = (end - start - thick) / 2;
-        const bar = Math.max(totals[i] > 0 ? 1 : 0, (length * totals[i]) / most);
-        draw(start + inset, thick, bar);
+        const bar = Math.max(totals[i] > 0 ? 1 : 0, Math.min(length, (length * totals[i]) / most));
+        if (cut && totals[i] > most) {
+          draw(start + inset, thick, length - 9);
+          draw(start + inset, thick, 6, length - 6);
+        } else draw(start + inset, thick, bar);
       }
     };
-    bars(this.head.row_totals, r0, r1, 0, rowBar - 8, (y, thick, bar) => ctx.fillRect(left + w + 6, y, bar, thick));
-    bars(this.head.col_totals, c0, c1, 1, colBar - 8, (x, thick, bar) => ctx.fillRect(x, top + h + 6, thick, bar));
+    bars(this.head.row_totals, r0, r1, 0, rowBar - 8, (y, thick, bar, from = 0) => ctx.fillRect(left + w + 6 + from, y, bar, thick));
+    bars(this.head.col_totals, c0, c1, 1, colBar - 8, (x, thick, bar, from = 0) => ctx.fillRect(x, top + h + 6 + from, thick, bar));
   }
 
   ink(side) {
@@ -548,12 +549,4 @@ class Heatmap {
   }
 }
 
-export default function (component) {
-  const parent = component.parentElement;
-  const self = (parent.__heatmap ??= new Heatmap(parent));
-  self.update(component);
-  return () => {
-    self.destroy();
-    delete parent.__heatmap;
-  };
-}
+export default (component) => mounted(component, Heatmap);

@@ -76,22 +76,8 @@ class TwinMap {
 
   async update(component) {
     this.component = component;
-    const bytes = component.data;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const length = view.getUint32(0, true);
-    const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
-    const turn = (this.turn = (this.turn ?? 0) + 1);
-    if (bytes.byteLength > 4 + length) {
-      const arrays = splitArrays(head.arrays, await inflate(bytes.subarray(4 + length)));
-      shared.pictures.delete(head.digest);
-      shared.pictures.set(head.digest, arrays);
-      while (shared.pictures.size > HELD_PICTURES) shared.pictures.delete(shared.pictures.keys().next().value);
-      if (turn !== this.turn) return;
-    } else if (!shared.pictures.has(head.digest)) {
-      component.setTriggerValue("need", head.digest);
-      return;
-    }
-    this.apply(head);
+    const head = await received(this, component, shared.pictures, HELD_PICTURES);
+    if (head) this.apply(head);
   }
 
   apply(head) {
@@ -161,7 +147,7 @@ class TwinMap {
     this.drawLegend();
     this.raster = null;
     if (this.size) this.paintRaster();
-    else this.placePoints();
+    this.placePoints();
   }
 
   paintRaster() {
@@ -188,7 +174,7 @@ class TwinMap {
 
   placePoints() {
     const [x0, y0, x1, y1] = this.head.window;
-    const { places, rows, colors, marked } = this.arrays;
+    const { places, rows = [], colors, marked } = this.arrays;
     const n = rows.length;
     this.xs = new Float64Array(n);
     this.ys = new Float64Array(n);
@@ -220,8 +206,9 @@ class TwinMap {
     ctx.fillStyle = rgb(this.ground);
     ctx.fillRect(0, 0, this.width, this.height);
     if (this.raster) this.drawRaster(ctx);
-    else this.drawPoints(ctx);
+    this.drawPoints(ctx);
     this.drawOutline(ctx);
+    this.drawNames(ctx);
     this.drawRings(ctx);
     this.sayState();
     if (this.looksAgain && this.hover && !this.drag && !this.pinch) this.pointAt(this.nearest(...this.hover));
@@ -271,6 +258,40 @@ class TwinMap {
     ctx.setLineDash([]);
   }
 
+  // Names stand over what they name, with the ground around them; each is moved up or down a little where it would lie
+  // on one before it or under the tools, and left out where that does not help.
+  drawNames(ctx) {
+    const tools = [this.tools.offsetLeft - 4, 0, this.width, this.tools.offsetTop + this.tools.offsetHeight + 2];
+    const taken = [tools, [0, this.height - 32, this.state.offsetLeft + this.state.offsetWidth + 4, this.height]];
+    const drawn = [];
+    ctx.save();
+    ctx.font = `600 12.5px ${this.theme.font}`;
+    ctx.textAlign = "center";
+    ctx.textBaseline = "middle";
+    ctx.lineJoin = "round";
+    ctx.lineWidth = 4;
+    ctx.strokeStyle = rgb(this.theme.background, 0.86);
+    ctx.fillStyle = rgb(this.theme.text);
+    for (const [x, y, text] of this.head.names ?? []) {
+      const [px, py] = this.toScreen(x, y);
+      if (px < 0 || py < 0 || px > this.width || py > this.height) continue;
+      const half = ctx.measureText(text).width / 2 + 4;
+      const cx = Math.max(half, Math.min(this.width - half, px));
+      for (const dy of [0, -15, 15]) {
+        const cy = Math.max(10, Math.min(this.height - 10, py + dy));
+        const [left, top, right, bottom] = [cx - half, cy - 9, cx + half, cy + 9];
+        if (taken.some((t) => left < t[2] && right > t[0] && top < t[3] && bottom > t[1])) continue;
+        taken.push([left, top, right, bottom]);
+        drawn.push(text);
+        ctx.strokeText(text, cx, cy);
+        ctx.fillText(text, cx, cy);
+        break;
+      }
+    }
+    ctx.restore();
+    this.root.dataset.names = JSON.stringify(drawn);
+  }
+
   drawRings(ctx) {
     const ring = (x, y, radius, color, width) => {
       const [px, py] = this.toScreen(x, y);
@@ -283,7 +304,6 @@ class TwinMap {
       }
     };
     if (this.head.current) ring(...this.head.current, 7, rgb(this.theme.text), 2.5);
-    if (this.raster) return;
     for (const [index, color] of [[this.twin ?? -1, rgb(this.theme.primary)], [this.pointed ?? -1, rgb(this.theme.text)]]) {
       if (index >= 0) ring(this.xs[index], this.ys[index], this.radius + 3.5, color, 2);
     }
@@ -321,7 +341,7 @@ class TwinMap {
   // ---- pointing
 
   nearest(px, py) {
-    if (this.raster || !this.xs) return -1;
+    if (!this.xs) return -1;
     let best = -1;
     let least = PICK_PX * PICK_PX;
     for (let i = 0; i < this.xs.length; i++) {
@@ -344,7 +364,7 @@ class TwinMap {
   }
 
   lightUp(row) {
-    const index = row >= 0 && !this.raster ? (this.indexOf?.get(row) ?? -1) : -1;
+    const index = row >= 0 ? (this.indexOf?.get(row) ?? -1) : -1;
     if (index === (this.twin ?? -1)) return;
     this.twin = index;
     this.redraw();
@@ -528,12 +548,4 @@ class TwinMap {
   }
 }
 
-export default function (component) {
-  const parent = component.parentElement;
-  const self = (parent.__map ??= new TwinMap(parent));
-  self.update(component);
-  return () => {
-    self.destroy();
-    delete parent.__map;
-  };
-}
+export default (component) => mounted(component, TwinMap);

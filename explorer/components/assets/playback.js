@@ -3,6 +3,7 @@
 const SPEEDS = [0.25, 0.5, 0.75, 1, 1.5, 2];
 const PRELOAD_BYTES = 48e6;
 const PREFERENCES = "concord.player";
+const LIVE = "live=1"; // asks for a clip from its first fragment on, while it is cut
 
 function loadPreferences() {
   const fallback = { loop: false, speed: 1, volume: 0.8, mode: "both" };
@@ -78,6 +79,7 @@ class Player {
     this.onKey = (e) => this.key(e);
     document.addEventListener("keydown", this.onKey);
     this.steps = 0;
+    this.arriving = null; // where to go on in a file that is being loaded
   }
 
   // ---- building
@@ -99,6 +101,11 @@ class Player {
     const video = this.video;
     const on = (names, action) => names.split(" ").forEach((name) => video.addEventListener(name, action));
     on("play", () => { claimPlayback(video); this.tick(); });
+    on("ended", () => this.endOfStream());
+    on("loadedmetadata", () => {
+      if (this.arriving !== null) video.currentTime = this.arriving;
+      this.arriving = null;
+    });
     on("play pause ended loadedmetadata seeked timeupdate", () => this.show());
     on("waiting loadstart", () => this.screen.classList.toggle("waiting", Boolean(video.currentSrc || video.src)));
     on("canplay playing loadeddata error emptied", () => this.screen.classList.remove("waiting"));
@@ -124,7 +131,7 @@ class Player {
     this.timeline.append(this.strip, this.played, this.bands, this.ghost, this.playhead);
     const seek = (e) => {
       const share = Math.max(0, Math.min(1, e.offsetX / this.timeline.clientWidth));
-      if (this.duration()) this.video.currentTime = share * this.duration();
+      if (this.duration()) this.seek(share * this.duration());
       this.show();
     };
     this.timeline.onpointerdown = (e) => {
@@ -211,6 +218,7 @@ class Player {
     const goOn = this.data.starts || (this.url !== undefined && this.wasPlaying);
     this.wasPlaying = false;
     this.url = url;
+    this.arriving = null;
     this.revealed = false;
     this.apply();
     this.video.poster = this.data.poster ?? "";
@@ -220,8 +228,39 @@ class Player {
       this.note("videocam_off", "Nothing to play for this clip", "This workspace knows of no media file of it.");
       return;
     }
-    this.video.src = this.preloader.source(url);
+    const source = this.preloader.source(url);
+    this.video.src = source === url ? `${url}${url.includes("?") ? "&" : "?"}${LIVE}` : source;
+    this.video.loop = this.preferences.loop && source !== url; // a stream starts again as `endOfStream` says
     if (goOn) this.play();
+  }
+
+  // A clip that the server is still cutting comes as a stream: its length grows, and nothing in it can be sought.
+  isGrowing() {
+    const { src, seekable } = this.video;
+    return src.endsWith(LIVE) && !(seekable.length && seekable.end(0) > 0);
+  }
+
+  seek(time) {
+    if (this.isGrowing()) this.swap(time, !this.video.paused);
+    else if (this.arriving !== null) this.arriving = time;
+    else this.video.currentTime = time;
+  }
+
+  // The whole file in the stream's place, as soon as it is there.
+  swap(time, goOn) {
+    this.arriving = time;
+    this.video.src = this.url;
+    this.video.loop = this.preferences.loop;
+    if (goOn) this.play();
+  }
+
+  endOfStream() {
+    const { loop } = this.preferences;
+    if (this.isGrowing()) this.swap(loop ? 0 : this.data.duration, loop);
+    else if (loop) {
+      this.video.currentTime = 0;
+      this.play();
+    }
   }
 
   drawBands() {
@@ -239,6 +278,7 @@ class Player {
   // ---- state
 
   duration() {
+    if (this.data.duration && this.isGrowing()) return this.data.duration;
     return Number.isFinite(this.video.duration) && this.video.duration > 0 ? this.video.duration : this.data.duration || 0;
   }
 
@@ -283,7 +323,7 @@ class Player {
     const video = this.video;
     const hidePicture = mode === "ear" && !this.revealed && Boolean(this.url);
     const hideSound = mode === "eye" && !this.revealed;
-    video.loop = loop;
+    video.loop = loop && !video.src.endsWith(LIVE);
     video.playbackRate = video.defaultPlaybackRate = speed;
     video.volume = volume;
     video.muted = Boolean(this.userMuted) || hideSound;

@@ -334,12 +334,4 @@ class Reel {
   }
 }
 
-export default function (component) {
-  const parent = component.parentElement;
-  const self = (parent.__reel ??= new Reel(parent));
-  self.update(component);
-  return () => {
-    self.destroy();
-    delete parent.__reel;
-  };
-}
+export default (component) => mounted(component, Reel);

@@ -479,12 +479,4 @@ class Review {
   }
 }
 
-export default function (component) {
-  const parent = component.parentElement;
-  const self = (parent.__review ??= new Review(parent));
-  self.update(component);
-  return () => {
-    self.destroy();
-    delete parent.__review;
-  };
-}
+export default (component) => mounted(component, Review);
