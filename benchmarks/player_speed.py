@@ -12,7 +12,6 @@ to the first picture of the clip, which nobody gets around, and the whole cut.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,9 +25,11 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.end_to_end import RESULTS, machine  # noqa: E402
 from benchmarks.explorer_speed import serving  # noqa: E402
+from curation import pipeline  # noqa: E402
 from curation.media.container import open_media  # noqa: E402
 from curation.media.proxy import write_proxy  # noqa: E402
 from curation.media.reader import VideoEvent, read_span  # noqa: E402
+from curation.progress import Progress  # noqa: E402
 from curation.workspace import Workspace  # noqa: E402
 from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGS  # noqa: E402
 
@@ -57,6 +58,12 @@ WATCH = """
   }, { capture: true, once: true });
 }
 """
+STILLS = """
+() => {
+  const all = (r) => [...r.querySelectorAll('*')].flatMap((e) => [e, ...(e.shadowRoot ? all(e.shadowRoot) : [])]);
+  return all(document).filter((e) => e.tagName === 'IMG' && e.loading === 'lazy').every((e) => e.complete);
+}
+"""
 
 
 def main() -> None:
@@ -67,12 +74,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         path = Path(temporary) / "ws"
-        settings = ["segment.mode=windows", "segment.max_clips=0", f"segment.clip_s={CLIP_S}"]
+        workspace = Workspace.create(path, roots=[str(options.folder.resolve())])
+        workspace.configure({"segment.mode": "windows", "segment.max_clips": "0", "segment.clip_s": str(CLIP_S)})
         for stage in STAGES:
-            command = [sys.executable, "-m", "curation", stage, str(path)]
-            command += ["--media", str(options.folder.resolve())] if stage == "scan" else []
-            command += [part for one in settings if stage == "segment" for part in ("--set", one)]
-            subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+            pipeline.run(workspace, Progress(), only=[stage])
         floors, cuts = floor_of(path, options.clips)
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_ARGS)
         roots = Path(f"{temporary}:{options.folder.resolve()}")
@@ -80,7 +85,8 @@ def main() -> None:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.goto(f"{url}/clips?ws={path}")
             page.locator(".tile").nth(3).wait_for(timeout=60_000)
-            page.wait_for_timeout(5000)  # the stills of the page are cut
+            page.wait_for_function(STILLS, timeout=120_000)  # they are cut as well
+            page.wait_for_timeout(5000)
             cut = [opened(page, 4 * k + 3) for k in range(options.clips)]
             kept = [opened(page, 4 * k + 3) for k in range(options.clips)]
         browser.close()

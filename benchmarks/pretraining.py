@@ -100,7 +100,7 @@ def power_parts() -> tuple[Experiment, Any]:
         pool = np.flatnonzero(part == sources.POOL)
         pools.append(pool[~overlap(clips, pool, clips, _probed(probes), sees=sees).alike])
     made_of = {"pictures": len(pools[0]), "sounds": len(pools[1])}
-    experiment = Experiment("power", cache_folder() / "pretrain-power", clips, asked, CONFIG, made_of)
+    experiment = Experiment("power", cache_folder() / "pretrain-power-apart", clips, asked, CONFIG, made_of)
 
     def make_sets(seed: int) -> list[PairSet]:
         right = paired_by_class(data, pools[0], pools[1], seed)

@@ -1,14 +1,21 @@
-"""A file that is still being written, on its way to a browser: what is there at once, the rest as it comes."""
+"""A file that is still being written, on its way to a browser: what is there at once, the rest as it comes.
+
+Who reads it is counted, so that its making can end when nobody does any more.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+import weakref
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 BLOCK_BYTES = 1 << 16
 LOOK_S = 0.01
+GRACE_S = 0.5  # a browser that asks for the whole file leaves the growing one first
 
 
 async def opened(path: Callable[[], Path | None], is_done: Callable[[], bool]) -> BinaryIO | None:
@@ -39,3 +46,39 @@ async def blocks(file: BinaryIO, is_done: Callable[[], bool]) -> AsyncIterator[b
                 return
             else:
                 await asyncio.sleep(LOOK_S)
+
+
+class Audience:
+    """How many wait for each name; `alone(name)` is called half a second after the last one left."""
+
+    def __init__(self, alone: Callable[[str], None]) -> None:
+        self._alone = alone
+        self._counts: Counter[str] = Counter()
+
+    def waits_for(self, name: str) -> bool:
+        """Whether anybody does."""
+        return self._counts[name] > 0
+
+    @contextlib.contextmanager
+    def member(self, name: str) -> Iterator[None]:
+        """One more for as long as the block lasts."""
+        self._counts[name] += 1
+        try:
+            yield
+        finally:
+            self._leave(name, asyncio.get_running_loop())
+
+    def hold(self, name: str, file: BinaryIO) -> None:
+        """One more for as long as `file` is kept: a browser that goes away lets go of it without another word."""
+        self._counts[name] += 1
+        weakref.finalize(file, self._leave, name, asyncio.get_running_loop())
+
+    def _leave(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._counts[name] -= 1
+        with contextlib.suppress(RuntimeError):  # the server has ended
+            loop.call_soon_threadsafe(loop.call_later, GRACE_S, self._look, name)
+
+    def _look(self, name: str) -> None:
+        if self._counts[name] <= 0:
+            del self._counts[name]
+            self._alone(name)

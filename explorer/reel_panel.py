@@ -9,6 +9,7 @@ from curation.workspace import Workspace
 from explorer import clip_panel, data, routes
 from explorer.components import reel as component
 from explorer.components.reel import PIECE_S, ReelEvent, ReelPiece
+from explorer.cutter import PROXY_MAX_S
 from explorer.state import set_params
 from explorer.theme import Modality
 from explorer.views import words
@@ -80,7 +81,7 @@ def pieces_of(ws: Workspace, rows: np.ndarray, seed: int) -> list[ReelPiece]:
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _pieces(path: str, fingerprint: str, rows: tuple[int, ...], seed: int) -> list[ReelPiece]:
     frame = data.clip_frame(Workspace.open(path), np.array(rows, np.int64))
-    room = np.clip(frame["end_s"].to_numpy() - frame["start_s"].to_numpy(), 0, routes.PROXY_MAX_S) - PIECE_S
+    room = np.clip(frame["end_s"].to_numpy() - frame["start_s"].to_numpy(), 0, PROXY_MAX_S) - PIECE_S
     at = np.maximum(0.0, room) * np.random.default_rng(seed).random(len(frame))
     return [
         ReelPiece(str(clip.clip_id), clip_panel.caption(str(clip.path), float(clip.start_s)), float(start))

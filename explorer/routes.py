@@ -8,20 +8,15 @@ media file behind it against the roots again. Errors are a status and a short se
 from __future__ import annotations
 
 import asyncio
-import atexit
 import fnmatch
 import functools
 import hashlib
 import json
 import os
-import secrets
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import numpy as np
@@ -34,56 +29,26 @@ from starlette.routing import BaseRoute, Route
 from curation import remote
 from curation.errors import ConcordError, MediaError, NotAllowedError
 from curation.home import cache_folder, check_allowed, open_allowed
-from curation.media import spectrogram
 from curation.media.location import locate
 from curation.media.roots import AllowedRoots
-from curation.media.sandbox import Sandbox
 from curation.records import real_path
 from curation.urls import is_url
 from curation.workspace import Workspace
 from explorer import access, growing
 from explorer.clip_file import ClipFile
+from explorer.cutter import PROXY, STILL, STRIP, Cutter, Kind, Span, file_name
 from explorer.media_cache import BoundedFolder
 from explorer.views import words
 
 PREFIX = "/concord"
-WORKERS = 2
-TIME_LIMIT_S = 30.0
-MEMORY_LIMIT_MB = 2048
+# Requests wait in lines of their own, so many of each served at once: a page of sixty stills does not hold up the
+# player, and what is fetched ahead does not hold up what a person waits for.
+LINES = {"still": 2, "ahead": 1, "live": 2}
 WAITING_MAX = 400
 PREVIEW_S = 10.0
-PROXY_MAX_S = 120.0
-STILL_HEIGHT_PX = 180
-PROXY_HEIGHT_PX = 360
 CACHE_BYTES = {"stills": 500 << 20, "proxies": 2 << 30, "strips": 500 << 20}
 PREVIEW_BYTES = 1 << 30
 FRESH_S = 60.0  # how long a store's word on size and time of an object holds
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of file: its task in a worker, its folder, suffix and content type."""
-
-    task: str
-    folder: str
-    suffix: str
-    content_type: str
-    version: int = 1  # of what is drawn: files of another version are made anew
-
-
-STILL = Kind("still", "stills", ".jpg", "image/jpeg")
-PROXY = Kind("proxy", "proxies", ".mp4", "video/mp4")
-STRIP = Kind("strip", "strips", ".png", "image/png", spectrogram.VERSION)
-
-
-@dataclass(frozen=True)
-class Span:
-    """A piece of a media file that was checked and may be read."""
-
-    path: str
-    start_s: float
-    end_s: float
-    stamp: str  # size and time of the file: a changed file is another span
 
 
 # -- addresses ---------------------------------------------------------------------------------------------------------
@@ -124,91 +89,32 @@ def _url(route: str, **parameters: str | os.PathLike[str]) -> str:
     return f"{PREFIX}/{route}?{query}"
 
 
-# -- making ------------------------------------------------------------------------------------------------------------
-
-
-class Cutter:
-    """Two resident processes that decode, started at the first need; files are kept in bounded folders."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._sandbox: Sandbox | None = None
-        self._folders: dict[Path, BoundedFolder] = {}
-        self._growing: dict[str, Path] = {}
-
-    def growing(self, name: str) -> Path | None:
-        """Where a proxy that is being cut can be played from, by its name; None for one that is not."""
-        return self._growing.get(name)
-
-    def cut(self, kind: Kind, span: Span, folder: BoundedFolder) -> Path:
-        """The file of a span, made if it is not there. Raises `MediaError`, or `ConcordError` on a full disk."""
-        return folder.get(_name(kind, span), lambda out: self._make(kind, span, out))
-
-    def folder(self, path: Path, limit_bytes: int) -> BoundedFolder:
-        """The one `BoundedFolder` of this process for a path."""
-        with self._lock:
-            if len(self._folders) > 200:
-                self._folders.clear()
-            return self._folders.setdefault(path, BoundedFolder(path, limit_bytes))
-
-    def call(self, task: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """Run a task in a worker; blocks."""
-        with self._lock:
-            if self._sandbox is None:
-                self._sandbox = Sandbox(workers=WORKERS, time_limit_s=TIME_LIMIT_S, memory_limit_mb=MEMORY_LIMIT_MB)
-                atexit.register(self.close)
-        return dict(self._sandbox.call(task, payload))
-
-    def close(self) -> None:
-        """End the processes; the next need starts new ones."""
-        with self._lock:
-            sandbox, self._sandbox = self._sandbox, None
-        if sandbox is not None:
-            atexit.unregister(self.close)
-            sandbox.close()
-
-    def _make(self, kind: Kind, span: Span, out: Path) -> None:
-        payload: dict[str, Any] = {"path": span.path, "out": str(out)}
-        if kind is STILL:
-            payload |= {"time_s": (span.start_s + span.end_s) / 2, "height": STILL_HEIGHT_PX}
-        else:
-            payload |= {"start_s": span.start_s, "end_s": min(span.end_s, span.start_s + PROXY_MAX_S)}
-        if kind is not PROXY:
-            self.call(kind.task, payload)
-            return
-        place = out.with_name(f".{out.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
-        self._growing[out.name] = place
-        try:
-            self.call(kind.task, payload | {"height": PROXY_HEIGHT_PX, "live": str(place)})
-        finally:
-            del self._growing[out.name]
-            place.unlink(missing_ok=True)  # left by a process that died
-
+# -- cutting ----------------------------------------------------------------------------------------------------------
 
 CUTTER = Cutter()
-# Stills and what is played wait in lines of their own: a page of sixty stills does not hold up the player.
-_LINES = {name: ThreadPoolExecutor(WORKERS, thread_name_prefix=f"concord-{name}") for name in ("still", "play")}
+_LINES = {name: ThreadPoolExecutor(n, thread_name_prefix=f"concord-{name}") for name, n in LINES.items()}
 _waiting = 0
 
 
-async def _cut(kind: Kind, span: Span, folder: BoundedFolder) -> Path:
+async def _cut(kind: Kind, span: Span, folder: BoundedFolder, *, live: bool = False) -> Path:
     global _waiting
-    found = await run_in_threadpool(folder.find, _name(kind, span))
+    found = await run_in_threadpool(folder.find, file_name(kind, span))
     if found is not None:
         return found
     if _waiting >= WAITING_MAX:
         raise _Refusal(503, "Too many clips are being cut. Try again in a moment.")
     _waiting += 1
     try:
-        line = _LINES["still" if kind is STILL else "play"]
-        return await asyncio.get_running_loop().run_in_executor(line, CUTTER.cut, kind, span, folder)
+        line = _LINES["live" if live else "still" if kind is STILL else "ahead"]
+        return await asyncio.get_running_loop().run_in_executor(line, _made, kind, span, folder, live)
     finally:
         _waiting -= 1
 
 
-def _name(kind: Kind, span: Span) -> str:
-    text = json.dumps([span.path, span.start_s, span.end_s, span.stamp, STILL_HEIGHT_PX, PROXY_HEIGHT_PX, kind.version])
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest() + kind.suffix
+def _made(kind: Kind, span: Span, folder: BoundedFolder, live: bool) -> Path:
+    if live and not AUDIENCE.waits_for(file_name(kind, span)):  # gone while it stood in line
+        raise MediaError("Nobody waits for this piece any more.", code="cancelled")
+    return CUTTER.cut(kind, span, folder, waited=live)
 
 
 # -- checking ----------------------------------------------------------------------------------------------------------
@@ -313,7 +219,7 @@ def _preview_span(path: str) -> Span:
 @functools.lru_cache(maxsize=4096)
 def _duration_s(path: str, stamp: str) -> float:
     """Length of a file, at least 0.1 s, `PREVIEW_S` when it does not say. `stamp` is a key only."""
-    return max(0.1, float(CUTTER.call("probe", {"path": path}).get("duration_s") or PREVIEW_S))
+    return max(0.1, float(CUTTER.call("probe", {"path": path}, waited=True).get("duration_s") or PREVIEW_S))
 
 
 def _workspace_folder(workspace: Workspace, kind: Kind) -> BoundedFolder:
@@ -351,10 +257,7 @@ def _route(name: str, handler: Handler) -> Route:
 def _clip_route(kind: Kind) -> Handler:
     async def handler(request: Request, parameters: dict[str, str]) -> Response:
         workspace, span = await run_in_threadpool(_clip_span, parameters.get("ws", ""), parameters.get("clip", ""))
-        folder = _workspace_folder(workspace, kind)
-        if _wants_live(kind, request, parameters):
-            return await _live(span, folder)
-        return _file(await _cut(kind, span, folder), kind.content_type)
+        return await _answer(kind, span, _workspace_folder(workspace, kind), request, parameters)
 
     return handler
 
@@ -363,32 +266,49 @@ async def _preview(request: Request, parameters: dict[str, str]) -> Response:
     kind = {"still": STILL, "proxy": PROXY}.get(parameters.get("kind", "still"))
     if kind is None:
         raise _Refusal(404, "There is no such kind of preview.")
-    line = _LINES["still" if kind is STILL else "play"]
+    line = _LINES["still" if kind is STILL else "live"]
     span = await asyncio.get_running_loop().run_in_executor(line, _preview_span, parameters.get("path", ""))
-    folder = CUTTER.folder(cache_folder("previews"), PREVIEW_BYTES)
-    if _wants_live(kind, request, parameters):
+    return await _answer(kind, span, CUTTER.folder(cache_folder("previews"), PREVIEW_BYTES), request, parameters)
+
+
+async def _answer(
+    kind: Kind, span: Span, folder: BoundedFolder, request: Request, parameters: dict[str, str]
+) -> Response:
+    if kind is not PROXY:
+        return _file(await _cut(kind, span, folder), kind.content_type)
+    if "live" in parameters and request.method == "GET":
         return await _live(span, folder)
-    return _file(await _cut(kind, span, folder), kind.content_type)
-
-
-def _wants_live(kind: Kind, request: Request, parameters: dict[str, str]) -> bool:
-    return kind is PROXY and "live" in parameters and request.method == "GET"
+    with AUDIENCE.member(file_name(kind, span)):
+        return _file(await _whole(span, folder), kind.content_type)
 
 
 async def _live(span: Span, folder: BoundedFolder) -> Response:
     """A proxy from its first fragment on, while it is cut; the whole file where it is there. Nothing can be sought in
-    the former: for that the player asks for the whole one."""
-    cutting = asyncio.ensure_future(_cut(PROXY, span, folder))
-    _CUTTING.add(cutting)  # it goes on, and the file is kept, where the browser does not wait for its end
+    the former: for that the player asks for the whole one. Its cutting ends when nobody waits for it any more."""
+    name = file_name(PROXY, span)
+    with AUDIENCE.member(name):
+        cutting = asyncio.ensure_future(_whole(span, folder, live=True))
+        file = await growing.opened(lambda: CUTTER.growing(name), cutting.done)
+        if file is None:
+            return _file(await cutting, PROXY.content_type)
+        AUDIENCE.hold(name, file)
+    _CUTTING.add(cutting)
     cutting.add_done_callback(_let_go)
-    name = _name(PROXY, span)
-    file = await growing.opened(lambda: CUTTER.growing(name), cutting.done)
-    if file is None:
-        return _file(await cutting, PROXY.content_type)
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return StreamingResponse(growing.blocks(file, cutting.done), media_type=PROXY.content_type, headers=headers)
 
 
+async def _whole(span: Span, folder: BoundedFolder, *, live: bool = False) -> Path:
+    """A proxy; cut once more where the cut under way was just being given up."""
+    try:
+        return await _cut(PROXY, span, folder, live=live)
+    except MediaError as error:
+        if error.code != "cancelled" or not AUDIENCE.waits_for(file_name(PROXY, span)):
+            raise
+    return await _cut(PROXY, span, folder, live=live)
+
+
+AUDIENCE = growing.Audience(CUTTER.give_up)
 _CUTTING: set[asyncio.Future[Path]] = set()
 
 

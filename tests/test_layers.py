@@ -216,7 +216,9 @@ def test_the_explorer_takes_only_what_it_may(path: Path) -> None:
         allowed = VIEWS_MAY
     else:
         allowed = (
-            ROUTES_MAY if relative.name in ("routes.py", "media_cache.py", "state.py", "forms.py") else EXPLORER_MAY
+            ROUTES_MAY
+            if relative.name in ("routes.py", "cutter.py", "media_cache.py", "state.py", "forms.py")
+            else EXPLORER_MAY
         )
     assert rooms(names) <= allowed
 

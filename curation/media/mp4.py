@@ -17,6 +17,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from curation.errors import MediaError
 from curation.media.container import MediaFile, pixel_aspect, rotation_deg
 from curation.media.reader import AudioEvent, SoundFormat, VideoEvent, nothing_decoded, read_span
 
@@ -80,11 +81,19 @@ def even(value: float) -> int:
 class SpanEncoder:
     """[start_s, end_s) of `media` on its way into `target`: `read`, then more pictures if wanted, then `write`.
 
-    `live`: what is encoded is written at once, sound beside pictures; otherwise all at the end, ordered by time.
+    `live`: what is encoded is written at once, sound beside pictures, as long as it says yes; otherwise all at the end,
+    ordered by time.
     """
 
     def __init__(
-        self, media: MediaFile, target: Any, start_s: float, end_s: float, form: Mp4Form, *, live: bool = False
+        self,
+        media: MediaFile,
+        target: Any,
+        start_s: float,
+        end_s: float,
+        form: Mp4Form,
+        *,
+        live: Callable[[], bool] | None = None,
     ) -> None:
         self.media, self.target, self.form, self.live = media, target, form, live
         self.start_s, self.end_s = start_s, end_s
@@ -155,7 +164,9 @@ class SpanEncoder:
             self.target.mux(packet)
 
     def _emit(self, packets: list[Any]) -> None:
-        if self.live:
+        if self.live is not None:
+            if not self.live():
+                raise MediaError("Nobody waits for this piece any more.", code="cancelled")
             for packet in packets:
                 self.target.mux(packet)
         else:
@@ -181,7 +192,9 @@ class SpanEncoder:
         self._next_pts = pts + self.form.gap_ticks
         if self._stream is None:
             self._add_stream(frame.width, frame.height)
-            if self.live and self.media.audio is not None:  # a file's streams are known before its first packet
+            if (
+                self.live is not None and self.media.audio is not None
+            ):  # a file's streams are known before its first packet
                 self._add_sound_stream()
         frame.pts, frame.time_base, frame.pict_type = pts, self.form.tick, 0
         self._emit(self._stream.encode(frame))

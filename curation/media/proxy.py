@@ -35,7 +35,8 @@ def write_proxy(
 ) -> dict[str, Any]:
     """Cut [start_s, end_s) of `path` into an MP4 that starts playing before it is loaded whole (faststart).
 
-    `live`: a file beside `out` that may be read, and played, while it grows; it is removed when `out` is there.
+    `live`: a file beside `out` that may be read, and played, while it grows; it is removed when `out` is there. Whoever
+    removes it before that ends the cut (`MediaError`, cancelled).
 
     Picture: H.264, yuv420p, at most `height` rows and 30 frames a second, upright, square pixels, even sizes. Sound:
     AAC, 48 kHz, mono where the source is mono, else stereo. Video without sound stays without; sound without picture
@@ -53,8 +54,9 @@ def write_proxy(
     with open_media(path) as media, replacing(Path(out)) as temporary:
         growing = Path(live) if live is not None else temporary.with_name(f"{temporary.name[:-8]}0.partial")
         try:
+            growing.touch()
             with open_live_mp4(growing) as target:
-                done = _encoded(media, target, start_s, end_s, height)
+                done = _encoded(media, target, start_s, end_s, height, growing.exists)
             with open_mp4(temporary) as target:
                 copy_streams(growing, target)
         finally:
@@ -63,10 +65,12 @@ def write_proxy(
     return done
 
 
-def _encoded(media: MediaFile, target: Any, start_s: float, end_s: float, height: int) -> dict[str, Any]:
+def _encoded(
+    media: MediaFile, target: Any, start_s: float, end_s: float, height: int, live: Callable[[], bool]
+) -> dict[str, Any]:
     sound = SoundFormat(SOUND_RATE_HZ, layout_of(media))
     encoder = SpanEncoder(
-        media, target, start_s, end_s, Mp4Form(TICK, GAP_TICKS, X264, sound, _within(height)), live=True
+        media, target, start_s, end_s, Mp4Form(TICK, GAP_TICKS, X264, sound, _within(height)), live=live
     )
     encoder.read()
     has_video = encoder.has_video

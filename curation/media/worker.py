@@ -34,6 +34,7 @@ TASKS = {
     "texts": "curation.extractors.texts:embed_texts",
     "tiny": "curation.pretraining.decoding:decode_file",
 }
+NICE_VARIABLE = "CONCORD_WORKER_NICE"  # how far a worker makes way for others
 # Tasks that misbehave on purpose: known only to workers started with this variable, which the tests set.
 SELFTEST_VARIABLE = "CONCORD_WORKER_SELFTEST"
 SELFTESTS = {
@@ -135,6 +136,8 @@ def _private_streams() -> tuple[BinaryIO, BinaryIO]:
 def _harden(parent: int) -> None:
     """No core files, a bound on written files, no Ctrl-C (the parent decides), and death with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError, ValueError):
+        os.nice(int(os.environ.get(NICE_VARIABLE, "0")))
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 

@@ -78,6 +78,22 @@ def test_it_plays_while_it_grows(tmp_path: Path) -> None:
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "other.mp4").read_bytes()
 
 
+def test_it_ends_when_what_grows_is_taken_away(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "a.mp4", seconds=4)
+    live = tmp_path / "growing"
+    plain = SpanEncoder._emit
+
+    def taken(self: SpanEncoder, packets: list[Any]) -> None:
+        plain(self, packets)
+        live.unlink(missing_ok=True)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(MediaError) as caught:
+        patch.setattr(SpanEncoder, "_emit", taken)
+        write_proxy(source, 0.0, 4.0, tmp_path / "out.mp4", live=live)
+    assert caught.value.code == "cancelled"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
 def test_a_proxy_holds_the_asked_span(tmp_path: Path) -> None:
     levels = (np.arange(300) // 10 * 8).astype(np.uint8)
     frames = np.broadcast_to(levels[:, None, None, None], (300, 48, 64, 3))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -16,11 +18,13 @@ import av
 import pyarrow as pa
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 
 from curation.media.location import member_path
 from curation.records import CLIPS, VIDEOS, clip_id, empty_row
 from curation.workspace import Workspace
-from explorer import routes
+from explorer import growing, routes
+from explorer.cutter import Cutter
 from tests.mediamaker import make_video
 
 APP = Starlette(routes=routes.ROUTES)
@@ -31,7 +35,9 @@ class Answer:
         self.status, self.headers, self.body = status, headers, body
 
 
-async def ask(url: str, method: str = "GET", **headers: str) -> Answer:
+async def ask(
+    url: str, method: str = "GET", *, seen: Callable[[dict[str, Any]], None] = lambda message: None, **headers: str
+) -> Answer:
     """One request through ASGI, as a browser on this machine would send it."""
     parts = urlsplit(url)
     sent: dict[str, Any] = {"body": b""}
@@ -47,6 +53,7 @@ async def ask(url: str, method: str = "GET", **headers: str) -> Answer:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: dict[str, Any]) -> None:
+        seen(message)
         if message["type"] == "http.response.start":
             sent["status"] = message["status"]
             sent["headers"] = {name.decode().lower(): value.decode() for name, value in message["headers"]}
@@ -132,6 +139,40 @@ def test_a_proxy_plays_while_it_is_cut(workspace: Workspace, concord_home: Path,
     assert [path.suffix for path in (workspace.path / "media" / "proxies").iterdir()] == [".mp4"]
 
 
+def test_a_cut_ends_when_nobody_waits_for_it(
+    workspace: Workspace, concord_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_video(concord_home / "media" / "good <b>.mp4", seconds=3.0, fps=60, size=(1920, 1080), sound="noise")
+    monkeypatch.setattr(growing, "GRACE_S", 0.0)
+    url = routes.proxy_url(workspace, clip(0))
+
+    async def leave() -> list[Path]:
+        await asyncio.wait_for(_until_begun(f"{url}&live=1"), 60)
+        gc.collect()
+        for _ in range(1000):
+            if not routes._CUTTING:
+                break
+            await asyncio.sleep(0.02)
+        return list((workspace.path / "media" / "proxies").iterdir())
+
+    assert asyncio.run(leave()) == []
+    assert get(url).status == 200, "it is cut for whoever asks next"
+
+
+async def _until_begun(url: str) -> None:
+    """A browser that goes away after the first piece."""
+
+    class Gone(OSError):
+        pass
+
+    def closed(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body" and message.get("body"):
+            raise Gone
+
+    with contextlib.suppress(Gone, ClientDisconnect):
+        await ask(url, seen=closed)
+
+
 def _frames(data: bytes, path: Path) -> list[tuple[int, int]]:
     """Sizes of the packets of both streams."""
     path.write_bytes(data)
@@ -147,13 +188,13 @@ def test_what_cannot_be_cut_does_not_stream(workspace: Workspace) -> None:
 
 def test_two_listen_to_one_cut(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     cuts = []
-    plain = routes.Cutter.call
+    plain = Cutter.call
 
-    def counted(self: routes.Cutter, task: str, payload: dict[str, Any]) -> dict[str, Any]:
+    def counted(self: Cutter, task: str, payload: dict[str, Any], *, waited: bool) -> dict[str, Any]:
         cuts.append(task)
-        return plain(self, task, payload)
+        return plain(self, task, payload, waited=waited)
 
-    monkeypatch.setattr(routes.Cutter, "call", counted)
+    monkeypatch.setattr(Cutter, "call", counted)
     url = f"{routes.proxy_url(workspace, clip(0))}&live=1"
 
     async def both() -> list[Answer]:
@@ -273,13 +314,13 @@ def test_other_sites_and_forged_names_get_nothing(workspace: Workspace) -> None:
 
 def test_what_is_asked_for_by_many_at_once_is_made_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    real = routes.Cutter.call
+    real = Cutter.call
 
-    def counted(self: routes.Cutter, task: str, payload: dict[str, Any]) -> dict[str, Any]:
+    def counted(self: Cutter, task: str, payload: dict[str, Any], *, waited: bool) -> dict[str, Any]:
         calls.append(task)
-        return real(self, task, payload)
+        return real(self, task, payload, waited=waited)
 
-    monkeypatch.setattr(routes.Cutter, "call", counted)
+    monkeypatch.setattr(Cutter, "call", counted)
 
     async def many() -> list[Answer]:
         url = routes.still_url(workspace, clip(0))
@@ -305,12 +346,12 @@ def test_the_server_goes_on_while_a_clip_is_cut(workspace: Workspace, monkeypatc
 
     gate, order = threading.Event(), []
 
-    def held(_self: routes.Cutter, _task: str, payload: dict[str, Any]) -> dict[str, Any]:
+    def held(_self: Cutter, _task: str, payload: dict[str, Any], *, waited: bool) -> dict[str, Any]:
         gate.wait(10)
         Path(payload["out"]).write_bytes(b"\xff\xd8")
         return {}
 
-    monkeypatch.setattr(routes.Cutter, "call", held)
+    monkeypatch.setattr(Cutter, "call", held)
 
     async def both() -> None:
         slow = asyncio.create_task(ask(routes.still_url(workspace, clip(0))))

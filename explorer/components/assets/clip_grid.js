@@ -145,6 +145,7 @@ class ClipGrid {
   }
 
   choose(id) {
+    shared.opened?.(this.items.find((item) => item.id === id)?.media); // the player of the page does not wait for it
     this.setCurrent(id);
     this.component.setTriggerValue("choose", { clip_id: id });
   }

@@ -1,6 +1,6 @@
 // Shared by every component: what two components on one page must agree on lives in `shared`.
 
-const shared = (window.__concord ??= { arrays: new Map(), blobs: new Map(), playing: null });
+const shared = (window.__concord ??= { arrays: new Map(), blobs: new Map(), playing: null, opened: null });
 
 function make(tag, className, text) {
   const node = document.createElement(tag);

@@ -3,6 +3,7 @@
 const SPEEDS = [0.25, 0.5, 0.75, 1, 1.5, 2];
 const PRELOAD_BYTES = 48e6;
 const PREFERENCES = "concord.player";
+const AHEAD_MS = 3000; // how long a page may take to answer a click
 const LIVE = "live=1"; // asks for a clip from its first fragment on, while it is cut
 
 function loadPreferences() {
@@ -22,38 +23,59 @@ function savePreferences(preferences) {
   }
 }
 
-// The next clips, fetched whole and kept as blobs, so that "next" starts without waiting for the server.
+// The next clips, fetched whole one after another, so that "next" starts without waiting: videos are kept as blobs,
+// pictures of sound in the browser's own cache. One request at a time, as a browser has six for everything.
 class Preloader {
   constructor() {
-    this.running = new Map();
+    this.videos = [];
+    this.wanted = [];
+    this.tried = new Set();
+    this.running = null;
   }
 
-  want(urls) {
-    for (const [url, controller] of this.running) {
-      if (!urls.includes(url)) controller.abort();
-    }
+  want(videos, pictures) {
+    const urls = videos.flatMap((video, i) => [video, ...pictures.slice(i, i + 1)]);
+    this.videos = videos;
+    this.wanted = urls;
+    this.tried = new Set([...this.tried].filter((url) => urls.includes(url)));
+    if (this.running && !urls.includes(this.running.url)) this.running.controller.abort();
     for (const [url, blob] of shared.blobs) {
       if (!urls.includes(url) && url !== this.current) {
         URL.revokeObjectURL(blob);
         shared.blobs.delete(url);
       }
     }
-    for (const url of urls) {
-      if (!shared.blobs.has(url) && !this.running.has(url)) this.fetch(url);
-    }
+    this.goOn();
+  }
+
+  // Makes way for what a person waits for, until `want` is called again.
+  halt() {
+    this.wanted = [];
+    this.tried.clear();
+    this.running?.controller.abort();
+  }
+
+  goOn() {
+    const url = this.wanted.find((one) => !shared.blobs.has(one) && !this.tried.has(one));
+    if (url !== undefined && !this.running) this.fetch(url);
   }
 
   async fetch(url) {
     const controller = new AbortController();
-    this.running.set(url, controller);
+    this.running = { url, controller };
+    this.tried.add(url);
     try {
       const response = await fetch(url, { signal: controller.signal, priority: "low" });
       if (!response.ok || Number(response.headers.get("content-length") ?? 0) > PRELOAD_BYTES) controller.abort();
-      else shared.blobs.set(url, URL.createObjectURL(await response.blob()));
+      else {
+        const blob = await response.blob();
+        if (this.videos.includes(url)) shared.blobs.set(url, URL.createObjectURL(blob));
+      }
     } catch {
       // Not fetched ahead: the clip is then loaded when it is opened, and says itself if it cannot be.
     } finally {
-      this.running.delete(url);
+      this.running = null;
+      this.goOn();
     }
   }
 
@@ -80,6 +102,8 @@ class Player {
     document.addEventListener("keydown", this.onKey);
     this.steps = 0;
     this.arriving = null; // where to go on in a file that is being loaded
+    this.opened = (url) => this.anticipate(url);
+    shared.opened = this.opened;
   }
 
   // ---- building
@@ -109,7 +133,7 @@ class Player {
     on("play pause ended loadedmetadata seeked timeupdate", () => this.show());
     on("waiting loadstart", () => this.screen.classList.toggle("waiting", Boolean(video.currentSrc || video.src)));
     on("canplay playing loadeddata error emptied", () => this.screen.classList.remove("waiting"));
-    on("loadeddata", () => this.preload());
+    on("loadeddata suspend", () => this.preload());
     on("error", () => this.failed());
   }
 
@@ -201,19 +225,33 @@ class Player {
       this.strip.classList.add("coming"); // another clip's sound is never shown under this one's playhead
       this.strip.src = data.strip;
     }
-    if (this.url !== data.video) this.open(data.video);
-    else if (this.video.readyState >= 2) this.preload();
+    const late = this.ahead && this.ahead.url !== data.video && performance.now() < this.ahead.until;
+    if (!late) {
+      this.ahead = null;
+      if (this.url !== data.video) this.open(data.video, data.poster);
+      else this.preload();
+    }
     this.steps = 0;
     this.show();
   }
 
-  // The clips that come next, once this one can play: their videos, and the pictures of their sound.
-  preload() {
-    this.preloader.want(this.data.preload);
-    this.strips = (this.data.preload_strips ?? []).map((url) => Object.assign(new Image(), { src: url }));
+  // A clip that was clicked elsewhere on the page is opened before the page answers with what belongs to it.
+  anticipate(url) {
+    if (!url || url === this.url) return;
+    this.ahead = { url, until: performance.now() + AHEAD_MS };
+    this.strip.classList.add("coming");
+    this.open(url);
   }
 
-  open(url) {
+  // The clips that come next, once this one can play and is not being cut any more: their videos, and the pictures of
+  // their sound.
+  preload() {
+    const { readyState, networkState } = this.video;
+    if (readyState < 2 || (this.isGrowing() && networkState !== HTMLMediaElement.NETWORK_IDLE)) return;
+    this.preloader.want(this.data.preload, this.data.preload_strips ?? []);
+  }
+
+  open(url, poster) {
     // A clip starts by itself only in the middle of listening: the last one played and the person went on.
     const goOn = this.data.starts || (this.url !== undefined && this.wasPlaying);
     this.wasPlaying = false;
@@ -221,7 +259,7 @@ class Player {
     this.arriving = null;
     this.revealed = false;
     this.apply();
-    this.video.poster = this.data.poster ?? "";
+    this.video.poster = poster ?? "";
     if (!url) {
       this.video.removeAttribute("src");
       this.video.load();
@@ -229,6 +267,7 @@ class Player {
       return;
     }
     const source = this.preloader.source(url);
+    if (source === url) this.preloader.halt();
     this.video.src = source === url ? `${url}${url.includes("?") ? "&" : "?"}${LIVE}` : source;
     this.video.loop = this.preferences.loop && source !== url; // a stream starts again as `endOfStream` says
     if (goOn) this.play();
@@ -422,8 +461,9 @@ class Player {
     cancelAnimationFrame(this.frame);
     this.video.pause();
     if (shared.playing === this.video) shared.playing = null;
+    if (shared.opened === this.opened) shared.opened = null;
     this.preloader.current = null;
-    this.preloader.want([]);
+    this.preloader.want([], []);
     this.video.removeAttribute("src");
     this.root.remove();
   }
