@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 
+from curation.errors import MediaError
 from curation.media.location import member_path
 from curation.records import CLIPS, VIDEOS, clip_id, empty_row
 from curation.workspace import Workspace
@@ -139,23 +141,32 @@ def test_a_proxy_plays_while_it_is_cut(workspace: Workspace, concord_home: Path,
     assert [path.suffix for path in (workspace.path / "media" / "proxies").iterdir()] == [".mp4"]
 
 
-def test_a_cut_ends_when_nobody_waits_for_it(
-    workspace: Workspace, concord_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_video(concord_home / "media" / "good <b>.mp4", seconds=3.0, fps=60, size=(1920, 1080), sound="noise")
+def test_a_cut_ends_when_nobody_waits_for_it(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = []
+
+    def endless(_self: Cutter, _task: str, payload: dict[str, Any], *, waited: bool) -> dict[str, Any]:
+        live = Path(payload["live"])
+        live.write_bytes(b"the first fragment")
+        for _ in range(3000):
+            if not live.exists():
+                ended.append(waited)
+                raise MediaError("Nobody waits.", code="cancelled")
+            time.sleep(0.01)
+        raise AssertionError("it was never given up")
+
     monkeypatch.setattr(growing, "GRACE_S", 0.0)
     url = routes.proxy_url(workspace, clip(0))
 
-    async def leave() -> list[Path]:
-        await asyncio.wait_for(_until_begun(f"{url}&live=1"), 60)
+    async def leave() -> None:
+        await _until_begun(f"{url}&live=1")
         gc.collect()
-        for _ in range(1000):
-            if not routes._CUTTING:
-                break
-            await asyncio.sleep(0.02)
-        return list((workspace.path / "media" / "proxies").iterdir())
+        while routes._CUTTING:
+            await asyncio.sleep(0.01)
 
-    assert asyncio.run(leave()) == []
+    with monkeypatch.context() as patched:
+        patched.setattr(Cutter, "call", endless)
+        asyncio.run(asyncio.wait_for(leave(), 60))
+    assert ended == [True] and list((workspace.path / "media" / "proxies").iterdir()) == []
     assert get(url).status == 200, "it is cut for whoever asks next"
 
 
