@@ -95,7 +95,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "audit_report": {"kernels", "audit"},
     "pretraining": STORE | NUMBERS | {"media", "extractors", "clustering", "selection", "information"},
     "scope": STORE,
-    "exporters": STORE | {"review", "scope", "media", "kernels", "methods"},
+    "exporters": STORE | {"review", "scope", "media", "kernels", "methods", "diversity", "diversity_table"},
     "export": STORE | {"exporters"},
     "bundle_check": STORE | {"pipeline", "review", "exporters"},
     "named_views": STORE,

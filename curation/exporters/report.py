@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curation.errors import InputError
 from curation.exporters import report_facts as tell
 from curation.exporters import report_figures as draw
 from curation.exporters.base import PageExporter, Task
@@ -224,8 +225,39 @@ class _Report:
             f"{of_sources[2]:,} before, {of_sources[3]:,} after."
         )
         heads = ["clustering", "clusters", "effective, candidates", "effective, selected"]
-        note = '<p class="quiet">Effective clusters: as many as would be, were they of one size (e to the entropy).</p>'
-        return _section("Diversity", _table(heads, rows) + note + f"<p>{escape(said)}</p>")
+        note = (
+            '<p class="quiet">Effective clusters: as many as would be, were they of one size (e to the entropy). '
+            "Counted in the clusterings that the choice was made by, and of sets of different sizes.</p>"
+        )
+        beside = self._diversity_beside_controls()
+        return _section("Diversity", _table(heads, rows) + note + f"<p>{escape(said)}</p>" + beside)
+
+    def _diversity_beside_controls(self) -> str:
+        """What was measured beside random choices of the same size, if it was."""
+        from curation import diversity
+        from curation.diversity_table import shown
+
+        try:
+            found = diversity.kept(self.workspace, self.name)
+        except InputError:  # the list of clips has changed since, which the page says
+            found = None
+        if found is None:
+            return (
+                '<p class="quiet">Not yet measured beside random choices of the same size: '
+                "<code>python -m curation diversity</code> does, and this page shows it when it is made again.</p>"
+            )
+        heads = ["", "selected", "candidates", "random", "content-matched", "minus random", "minus content-matched"]
+        rows = [
+            [row.title, *(shown(value, row.unit) for value in (row.subset, row.whole, row.random, row.matched))]
+            + [shown(value, row.unit, signed=True) for value in (row.above_random, row.above_matched)]
+            for row in found.rows
+        ]
+        said = (
+            f"Clusters counted in: {found.judged_on}. Random and content-matched random: mean of {found.draws}; 95 % "
+            f"intervals from {found.sources:,} resampled sources."
+        )
+        notices = "".join(f'<p class="quiet">{escape(notice)}</p>' for notice in found.notices)
+        return _table(heads, rows) + f'<p class="quiet">{escape(said)}</p>' + notices
 
     def _foot(self) -> str:
         settings = self.info.get("settings") or {

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curation import review
+from curation import diversity, review
 from curation.atomic import read_json, write_json
 from curation.errors import InputError
 from curation.export import export
@@ -97,6 +97,19 @@ def test_shares_are_of_the_candidates_that_the_run_had(tmp_path: Path) -> None:
     export(workspace, "report", tmp_path / "changed.html", selection="main")
     page = read(tmp_path / "changed.html").text
     assert "cannot be read any more (gone > 3)" in page and "The run had 4 candidates" in page
+
+
+def test_diversity_stands_beside_its_controls_once_it_was_measured(tmp_path: Path) -> None:
+    ws = make_workspace(tmp_path / "ws", n_clips=120)
+    export(ws, "report", tmp_path / "before.html")
+    assert "Not yet measured beside random choices" in read(tmp_path / "before.html").text
+    found = diversity.table(ws, settings=diversity.Settings(draws=2, resamples=20, redone=1))
+    assert diversity.kept(ws) is None, "other settings are another table"
+    found = diversity.table(ws)
+    export(ws, "report", tmp_path / "after.html")
+    text = read(tmp_path / "after.html").text
+    assert all(row.title in text for row in found.rows) and found.judged_on in text
+    assert f"{found.sources:,} resampled sources" in text and "content-matched" in text
 
 
 def test_names_stay_text(tmp_path: Path) -> None:
