@@ -94,9 +94,8 @@ def tasks(part: str, clusters: int) -> Iterator[tuple[str, Task, str, tuple[str,
             yield f"leaky-{pairing}-k{clusters}", task, pairing, ("batch-greedy", "ratio", "concord")
     elif part == "grid":
         for protocol in toydata.PROTOCOLS:
-            for share in (
-                (*SHARES[:-1], 0.8) if protocol == "class" else SHARES
-            ):  # one class of ten has no other to swap with
+            # One class of ten, of which 0.9 would be left, has no other to swap with.
+            for share in SHARES if protocol == "sample" else (*SHARES[:-1], 0.8):
                 yield f"{protocol}-{share:g}-k{clusters}", digits(clusters, protocol, share), "bipartite", GRID
     else:
         for known in (False, True):
