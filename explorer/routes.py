@@ -300,10 +300,13 @@ async def _live(span: Span, folder: BoundedFolder) -> Response:
 
 async def _whole(span: Span, folder: BoundedFolder, *, live: bool = False) -> Path:
     """A proxy; cut once more where the cut under way was just being given up."""
+    name = file_name(PROXY, span)
+    while not live and CUTTER.growing(name) is not None:  # not in a line that others stand in
+        await asyncio.sleep(growing.LOOK_S)
     try:
         return await _cut(PROXY, span, folder, live=live)
     except MediaError as error:
-        if error.code != "cancelled" or not AUDIENCE.waits_for(file_name(PROXY, span)):
+        if error.code != "cancelled" or not AUDIENCE.waits_for(name):
             raise
     return await _cut(PROXY, span, folder, live=live)
 

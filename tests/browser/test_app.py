@@ -160,6 +160,11 @@ def test_an_own_folder_is_seen_heard_and_run(browser_page, url: str, home: Path,
     print(f"stills after {time.monotonic() - started:.1f} s")
     page.locator(".tile").nth(2).click()
     page.wait_for_url("**preview=2**")
+    page.wait_for_function(  # what came as a stream is whole soon, and the player knows its length
+        f"""() => {{ {DEEP} const video = deep(document).find((e) => e.tagName === 'VIDEO' && e.closest('.player'));
+        return video?.seekable.length && Math.abs(video.seekable.end(0) - 2) < 0.2; }}"""
+    )
+    assert page.locator(".player .time").inner_text().endswith("/ 0:02.0")
     play_and_check_that_time_advances(page)
 
     page.get_by_role("button", name="Clips only").click()

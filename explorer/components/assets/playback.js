@@ -26,16 +26,19 @@ function savePreferences(preferences) {
 // The next clips, fetched whole one after another, so that "next" starts without waiting: videos are kept as blobs,
 // pictures of sound in the browser's own cache. One request at a time, as a browser has six for everything.
 class Preloader {
-  constructor() {
+  constructor(kept) {
+    this.kept = kept; // told of each video that has come
     this.videos = [];
     this.wanted = [];
     this.tried = new Set();
     this.running = null;
   }
 
-  want(videos, pictures) {
-    const urls = videos.flatMap((video, i) => [video, ...pictures.slice(i, i + 1)]);
-    this.videos = videos;
+  // `whole`: the clip that is being played as a stream, or null; it comes first.
+  want(whole, videos, pictures) {
+    const first = whole ? [whole] : [];
+    const urls = [...first, ...videos.flatMap((video, i) => [video, ...pictures.slice(i, i + 1)])];
+    this.videos = [...first, ...videos];
     this.wanted = urls;
     this.tried = new Set([...this.tried].filter((url) => urls.includes(url)));
     if (this.running && !urls.includes(this.running.url)) this.running.controller.abort();
@@ -69,7 +72,10 @@ class Preloader {
       if (!response.ok || Number(response.headers.get("content-length") ?? 0) > PRELOAD_BYTES) controller.abort();
       else {
         const blob = await response.blob();
-        if (this.videos.includes(url)) shared.blobs.set(url, URL.createObjectURL(blob));
+        if (this.videos.includes(url)) {
+          shared.blobs.set(url, URL.createObjectURL(blob));
+          this.kept(url);
+        }
       }
     } catch {
       // Not fetched ahead: the clip is then loaded when it is opened, and says itself if it cannot be.
@@ -88,7 +94,7 @@ class Preloader {
 class Player {
   constructor(parent) {
     this.preferences = loadPreferences();
-    this.preloader = new Preloader();
+    this.preloader = new Preloader((url) => this.arrived(url));
     this.root = make("div", "root player");
     this.root.tabIndex = 0;
     this.root.setAttribute("role", "group");
@@ -127,13 +133,13 @@ class Player {
     on("play", () => { claimPlayback(video); this.tick(); });
     on("ended", () => this.endOfStream());
     on("loadedmetadata", () => {
-      if (this.arriving !== null) video.currentTime = this.arriving;
+      if (this.arriving !== null) video.currentTime = Math.min(this.arriving, video.duration || 0);
       this.arriving = null;
     });
     on("play pause ended loadedmetadata seeked timeupdate", () => this.show());
     on("waiting loadstart", () => this.screen.classList.toggle("waiting", Boolean(video.currentSrc || video.src)));
     on("canplay playing loadeddata error emptied", () => this.screen.classList.remove("waiting"));
-    on("loadeddata suspend", () => this.preload());
+    on("loadeddata", () => this.preload());
     on("error", () => this.failed());
   }
 
@@ -243,12 +249,16 @@ class Player {
     this.open(url);
   }
 
-  // The clips that come next, once this one can play and is not being cut any more: their videos, and the pictures of
-  // their sound.
+  // Once this clip can play: itself whole, where it comes as a stream, then the clips that come next, their videos and the
+  // pictures of their sound. Those wait for the first one, so that nothing is cut beside it.
   preload() {
-    const { readyState, networkState } = this.video;
-    if (readyState < 2 || (this.isGrowing() && networkState !== HTMLMediaElement.NETWORK_IDLE)) return;
-    this.preloader.want(this.data.preload, this.data.preload_strips ?? []);
+    if (this.video.readyState < 2) return;
+    this.preloader.want(this.isGrowing() ? this.url : null, this.data.preload, this.data.preload_strips ?? []);
+  }
+
+  // A stream that nobody has begun to play gives way to the whole file, which knows its length.
+  arrived(url) {
+    if (url === this.url && this.isGrowing() && this.video.paused && this.video.currentTime < 0.05) this.swap(0, false);
   }
 
   open(url, poster) {
@@ -288,14 +298,14 @@ class Player {
   // The whole file in the stream's place, as soon as it is there.
   swap(time, goOn) {
     this.arriving = time;
-    this.video.src = this.url;
+    this.video.src = this.preloader.source(this.url);
     this.video.loop = this.preferences.loop;
     if (goOn) this.play();
   }
 
   endOfStream() {
     const { loop } = this.preferences;
-    if (this.isGrowing()) this.swap(loop ? 0 : this.data.duration, loop);
+    if (this.isGrowing()) this.swap(loop ? 0 : Number.MAX_VALUE, loop);
     else if (loop) {
       this.video.currentTime = 0;
       this.play();
@@ -317,7 +327,7 @@ class Player {
   // ---- state
 
   duration() {
-    if (this.data.duration && this.isGrowing()) return this.data.duration;
+    if (this.isGrowing()) return this.data.duration || 0;
     return Number.isFinite(this.video.duration) && this.video.duration > 0 ? this.video.duration : this.data.duration || 0;
   }
 
@@ -463,7 +473,7 @@ class Player {
     if (shared.playing === this.video) shared.playing = null;
     if (shared.opened === this.opened) shared.opened = null;
     this.preloader.current = null;
-    this.preloader.want([], []);
+    this.preloader.want(null, [], []);
     this.video.removeAttribute("src");
     this.root.remove();
   }
