@@ -26,6 +26,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from curation.errors import ConcordError, InputError, MediaError, MissingPackageError
+from curation.raw_file import RawFile
 from curation.urls import inside, normal, scheme_of
 
 TRIES = 3
@@ -116,7 +117,7 @@ def input_error(error: MediaError) -> InputError:
     return InputError(error.message, hint=error.hint, code=error.code)
 
 
-class RemoteFile(io.RawIOBase):
+class RemoteFile(RawFile):
     """An object as a file: read in blocks, several at once where they are asked for in their order, of which a bounded
     number is kept. `n_requests` and `n_bytes` count what was fetched."""
 
@@ -125,26 +126,9 @@ class RemoteFile(io.RawIOBase):
         self.url, self.name = normal(url), _name(url)
         self._file = _asked(url, lambda store: store.open_input_file(_path(url)))
         self.size = int(_told(url, self._file.size))
-        self._at = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._next_block, self._ahead = -1, 1
         self.n_requests = self.n_bytes = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise ValueError("a position before the first byte")
-        self._at = base + offset
-        return self._at
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         if self._at >= self.size or not len(buffer):

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A room and the rooms it may import. Every room may import itself and `curation.errors`.
 GROUND = {"atomic", "locks", "progress", "setting", "config", "setting_list", "records", "checkpoint", "sourcespec"}
-GROUND |= {"feature_rows", "lines", "remembered", "sql_sandbox", "urls", "remote", "migrations"}
+GROUND |= {"feature_rows", "lines", "remembered", "sql_sandbox", "urls", "raw_file", "remote", "migrations"}
 STORE = GROUND | {"workspace", "columns"}
 NUMBERS = {"kernels", "checks"}
 API = {"clustering", "selection", "information"}
@@ -31,7 +31,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sql_sandbox": set(),
     "records": {"urls"},
     "urls": set(),
-    "remote": {"urls"},
+    "raw_file": set(),
+    "remote": {"urls", "raw_file"},
     "sourcespec": {"urls"},
     "migrations": GROUND,
     "workspace": GROUND,
@@ -48,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "layer_fit": GROUND | NUMBERS | {"clustering"},
     "information": NUMBERS,
     "selection": NUMBERS | {"constraints", "methods", "controls"},
-    "media": {"atomic", "urls", "remote"},
+    "media": {"atomic", "urls", "raw_file", "remote"},
     "extractors": {"media", "atomic"},
     "health": {"config", "extractors", "kernels"},
     "sources": STORE | {"media"},

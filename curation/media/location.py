@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from curation.raw_file import RawFile
 from curation.remote import open_remote
 from curation.urls import is_url
 
@@ -59,7 +60,7 @@ def open_bytes(path: str | os.PathLike[str]) -> BinaryIO:
     return io.BufferedReader(_Piece(location), _BUFFER)
 
 
-class _Piece(io.RawIOBase):
+class _Piece(RawFile):
     """A run of bytes of a file as a file of its own."""
 
     def __init__(self, location: Location) -> None:
@@ -68,26 +69,10 @@ class _Piece(io.RawIOBase):
             self._file = open_remote(location.file)
         else:
             self._file = open(location.file, "rb", buffering=0)  # noqa: SIM115, PTH123  (closed by `close`)
-        self._start, self._size, self._at = location.start, location.size or 0, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError("a position before the first byte")
-        self._at = base + offset
-        return self._at
+        self._start, self.size = location.start, location.size or 0
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        left = max(0, self._size - self._at)
+        left = max(0, self.size - self._at)
         self._file.seek(self._start + self._at)
         count = self._file.readinto(memoryview(buffer)[:left]) or 0  # type: ignore[union-attr]
         self._at += count
