@@ -11,7 +11,7 @@ if str(ROOT) not in sys.path:  # started by a test or from another folder
 
 import streamlit as st  # noqa: E402
 
-from explorer import access, sidebar  # noqa: E402
+from explorer import access, heap, sidebar  # noqa: E402
 from explorer.navigation import available_pages  # noqa: E402
 from explorer.state import TITLE_KEY, current_workspace  # noqa: E402
 
@@ -27,3 +27,4 @@ here = next(info.name for info, entry in pages if entry.url_path == page.url_pat
 with st.sidebar:
     sidebar.draw(pages, workspace, here)
 page.run()
+heap.settle(page.url_path)
