@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import streamlit as st
 
 from curation.workspace import Workspace
-from explorer import charts, data, figures, measures, run_measures
+from explorer import bars, data, figures, measures, run_measures
 from explorer.choosers import choose
 from explorer.layout import wrapped
+from explorer.theme import Modality
 from explorer.views import words
 
 HEIGHT = 232
@@ -21,7 +24,8 @@ def draw(ws: Workspace, run: str, top: int) -> None:
     st.subheader("Before and after", anchor=False)
     left, right = wrapped([1, 1], "run-balance")
     best = measures.best_pair(ws)
-    for place, side, modality, noun in ((left, 0, "audio", "sound"), (right, 1, "visual", "picture")):
+    sides: tuple[tuple[Any, int, Modality, str], ...] = ((left, 0, "audio", "sound"), (right, 1, "visual", "picture"))
+    for place, side, modality, noun in sides:
         names = measures.names_of(ws, modality)
         if names:
             with place:
@@ -33,14 +37,12 @@ def draw(ws: Workspace, run: str, top: int) -> None:
         _kinds(ws, run, top)
 
 
-def _balance(ws: Workspace, run: str, top: int, modality: str, noun: str, names: list[str], first: str) -> None:
+def _balance(ws: Workspace, run: str, top: int, modality: Modality, noun: str, names: list[str], first: str) -> None:
     options = {name: words.layer(name) for name in names}
     name = choose(f"Clusters of {noun}", options, f"balance_{'a' if modality == 'audio' else 'v'}", first)
     found = run_measures.balance(ws, run, name, top)
-    figures.draw(
-        charts.cluster_balance, found.before, found.after, modality=modality, labels=found.labels, height=HEIGHT,
-        key=f"run.balance.{modality}",
-    )  # fmt: skip
+    dark = figures.is_dark()
+    st.html(bars.balance(found.before, found.after, modality=modality, labels=found.labels, dark=dark, height=HEIGHT))
     st.caption(
         f"as even as {words.number(found.even_after, 1)} equal clusters · candidates "
         f"{words.number(found.even_before, 1)}",
@@ -51,11 +53,8 @@ def _balance(ws: Workspace, run: str, top: int, modality: str, noun: str, names:
 
 def _sources(ws: Workspace, run: str, top: int) -> None:
     found = run_measures.sources(ws, run, top)
-    figures.draw(
-        charts.bars, found.labels, found.after, unit="share of clips, %", reference=found.before,
-        reference_name="candidates", name="selected", horizontal=False, title="Clips of one source", height=HEIGHT,
-        key="run.sources",
-    )  # fmt: skip
+    shares = bars.Shares(found.labels, found.before, found.after)
+    st.html(bars.columns(shares, title="Clips of one source", dark=figures.is_dark(), height=HEIGHT))
     st.caption(
         f"{words.count(found.sources_after, 'sources')}, at most {words.count(found.most_after)} of one · candidates "
         f"{words.count(found.sources_before, 'sources')}, at most {words.count(found.most_before)}",
@@ -67,15 +66,12 @@ def _kinds(ws: Workspace, run: str, top: int) -> None:
     found = run_measures.flags(ws, run, top)
     if not found:
         message = "Speech-like, static: not measured yet." if not run_measures.has_health(ws) else "No kind was told."
-        figures.draw(charts.empty, message, height=HEIGHT, key="run.kinds")
+        st.html(bars.nothing(message, HEIGHT))
         st.caption("`python -m curation health` measures silence, static pictures, speech and music.")
         return
     labels = [flag.name.replace("_", "-") for flag in found]
-    figures.draw(
-        charts.bars, labels, np.array([flag.after for flag in found]), unit="share of clips, %",
-        reference=np.array([flag.before for flag in found]), reference_name="candidates", name="selected",
-        title="Kinds of clips", height=HEIGHT, key="run.kinds",
-    )  # fmt: skip
+    shares = bars.Shares(labels, np.array([flag.before for flag in found]), np.array([flag.after for flag in found]))
+    st.html(bars.rows(shares, title="Kinds of clips", dark=figures.is_dark(), height=HEIGHT))
     parts = [f"{name} {flag.before:.0f} → {flag.after:.0f} %" for name, flag in zip(labels[:3], found)]
     meanings = " · ".join(f"**{flag.name.replace('_', '-')}**: {words.literal(flag.meaning, 200)}" for flag in found)
     rough = ", ".join(label for label, flag in zip(labels, found) if flag.rough)

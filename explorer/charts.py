@@ -1,4 +1,4 @@
-"""Curves, bars, a funnel and small maps: arrays go in, Plotly figures come out. Knows nothing of Streamlit.
+"""Curves and a funnel: arrays go in, Plotly figures come out. Knows nothing of Streamlit.
 
 Every figure is drawn in the house template, light or dark, with units on its axes. Show one with
 `st.plotly_chart(figure, theme=None, config=charts.CONFIG)`: Streamlit's own theme would replace these colours.
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from explorer.theme import Modality, category_colors, palette
+from explorer.theme import category_colors, palette
 from explorer.views.breadth import Point
 
 CONFIG: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
@@ -190,48 +190,6 @@ def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def bars(
-    labels: Sequence[str],
-    values: np.ndarray,
-    *,
-    unit: str,
-    reference: np.ndarray | None = None,
-    reference_name: str = "before",
-    name: str = "after",
-    modality: Modality | None = None,
-    horizontal: bool = True,
-    title: str = "",
-    dark: bool = False,
-    height: int | None = None,
-) -> go.Figure:
-    """Bars of named numbers, (n,) with their unit on the axis; `reference` (n,) stands as a grey bar behind each.
-
-    modality colours the bars amber or teal. Horizontal bars read from the top; height defaults to 28 px a bar.
-    """
-    if len(labels) == 0:
-        return empty("Nothing to count yet.", dark=dark)
-    colours = palette(dark)
-    fill = {"audio": colours.audio_fill, "visual": colours.visual_fill}.get(modality or "", colours.primary)
-    figure = _figure(dark, height or (72 + 28 * len(labels) if horizontal else 260))
-    series = [(name, values, fill)]
-    if reference is not None:
-        series.insert(0, (reference_name, reference, colours.unselected))
-    text = [short(label, 40) for label in labels]
-    for label, numbers, colour in series:
-        across = {"x": numbers, "y": text, "orientation": "h"} if horizontal else {"x": text, "y": numbers}
-        figure.add_bar(
-            **across,
-            name=label,
-            marker={"color": colour, "cornerradius": 2},
-            customdata=[str(one) for one in labels],
-            hovertemplate=f"%{{customdata}}<br>%{{{'x' if horizontal else 'y'}:,.4~g}} {unit}<extra></extra>",
-        )
-    paired = reference is not None
-    figure.update_layout(title_text=title, showlegend=paired, margin_t=56 if paired else 32 if title else 8)
-    _bar_axes(figure, unit, horizontal)
-    return figure
-
-
 def funnel(
     steps: Sequence[tuple[str, int]], *, unit: str = "clips", dark: bool = False, height: int | None = None
 ) -> go.Figure:
@@ -264,51 +222,6 @@ def funnel(
     figure.update_yaxes(autorange="reversed", showgrid=False, ticksuffix="  ")
     figure.update_yaxes(tickfont={"color": colours.text, "size": 13})
     figure.update_layout(margin_t=8, bargap=0.35)
-    return figure
-
-
-def cluster_balance(
-    before: np.ndarray,
-    after: np.ndarray,
-    *,
-    modality: Modality,
-    labels: Sequence[str] | None = None,
-    dark: bool = False,
-    height: int = 240,
-) -> go.Figure:
-    """Share of clips in each cluster before (grey) and after a selection (amber or teal), largest before first.
-
-    before, after: clips in each cluster, int (C,); labels: (C,) names, default the cluster's number. Shares are of
-    the candidates and of the selection, so both sum to 100 %.
-    """
-    if len(before) == 0 or before.sum() == 0:
-        return empty("No clusters to compare yet.", dark=dark, height=height)
-    colours = palette(dark)
-    order = np.argsort(-np.asarray(before), kind="stable")
-    names = [str(i) for i in range(len(before))] if labels is None else [str(label) for label in labels]
-    ordered = [names[i] for i in order]
-    figure = _figure(dark, height)
-    fill = colours.audio_fill if modality == "audio" else colours.visual_fill
-    ranks = np.arange(len(order))
-    both = (("candidates", before, colours.unselected, 0.86), ("selected", after, fill, 0.46))
-    for name, counts, colour, width in both:
-        shares = 100 * np.asarray(counts, dtype=np.float64)[order] / max(1, int(np.sum(counts)))
-        figure.add_bar(
-            x=ranks,
-            y=shares,
-            width=width,
-            name=name,
-            marker={"color": colour, "opacity": 0.5 if name == "candidates" else 1.0},
-            customdata=np.column_stack([ordered, np.asarray(counts)[order]]),
-            hovertemplate=f"%{{customdata[0]}}<br>{name}: %{{y:.3~g}} %, %{{customdata[1]}} clips<extra></extra>",
-        )
-    kind = "sound" if modality == "audio" else "picture"
-    few = len(order) <= 16 and max(map(len, ordered)) <= 14
-    figure.update_layout(barmode="overlay", margin_t=40)
-    figure.update_xaxes(
-        title_text=f"{kind} clusters, largest first", tickvals=ranks if few else [], ticktext=ordered if few else []
-    )
-    figure.update_yaxes(title_text="share of clips, %", rangemode="tozero")
     return figure
 
 
@@ -354,19 +267,8 @@ def _name_ends(figure: go.Figure, ends: list[tuple[float, float, str, str]], hei
         )  # fmt: skip
 
 
-def _bar_axes(figure: go.Figure, unit: str, horizontal: bool) -> None:
-    if horizontal:
-        figure.update_xaxes(title_text=unit, showgrid=True, rangemode="tozero", showline=False)
-        figure.update_yaxes(autorange="reversed", showgrid=False, ticksuffix="  ")
-    else:
-        figure.update_xaxes(type="category")
-        figure.update_yaxes(title_text=unit, rangemode="tozero")
-
-
 __all__ = [
     "CONFIG",
-    "bars",
-    "cluster_balance",
     "empty",
     "funnel",
     "mi_curve",

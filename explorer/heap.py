@@ -6,6 +6,7 @@ keep for good this takes longer than most of the runs. They are set aside once, 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import threading
 
@@ -18,6 +19,8 @@ def settle(page: str) -> None:
     with _LOCK:
         if page in _SETTLED:
             return
+        if not _SETTLED:
+            atexit.register(gc.unfreeze)  # at its end the interpreter takes everything apart
         _SETTLED.add(page)
         gc.collect()  # what is garbage now would be kept for good
         gc.freeze()

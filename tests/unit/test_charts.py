@@ -96,10 +96,7 @@ def all_figures(dark: bool) -> list[go.Figure]:
     size = np.array([25, 50, 75])
     return [
         charts.mi_curve(size, size / 75.0, size / 150.0, size / 100.0, marker=50, dark=dark),
-        charts.bars(["a", "b"], np.array([1, 2]), unit="clips", reference=np.array([2, 2]), dark=dark),
-        charts.bars(["a", "b"], np.array([1, 2]), unit="clips", horizontal=False, modality="audio", dark=dark),
         charts.funnel([("readable", 10), ("selected", 4)], dark=dark),
-        charts.cluster_balance(np.array([1, 5, 4]), np.array([1, 1, 1]), modality="visual", dark=dark),
         charts.empty("nothing", dark=dark),
     ]
 
@@ -112,11 +109,10 @@ def test_every_figure_has_the_house_template_and_survives_json(dark):
 
 
 def test_figures_leave_their_arrays_alone():
-    size, line, counts = np.array([1.0, 2.0]), np.array([0.5, np.nan]), np.array([3, 1, 2])
-    copies = size.copy(), line.copy(), counts.copy()
+    size, line = np.array([1.0, 2.0]), np.array([0.5, np.nan])
+    copies = size.copy(), line.copy()
     charts.mi_curve(size, line, line, line)
-    charts.cluster_balance(counts, counts, modality="audio")
-    for array, copy in zip((size, line, counts), copies):
+    for array, copy in zip((size, line), copies):
         np.testing.assert_array_equal(array, copy)
 
 
@@ -144,23 +140,12 @@ def test_funnel_says_what_each_step_lost():
     assert "200" in first and "150" in second and "75 %" in second and "−50" in second and "−" not in third
 
 
-def test_cluster_balance_shares_sum_to_one_hundred_and_largest_comes_first():
-    counts = np.array([10, 70, 20]), np.array([5, 5, 0])
-    figure = charts.cluster_balance(*counts, modality="audio", labels=["x", "y", "z"])
-    before, after = figure.data
-    assert list(before.y) == [70.0, 20.0, 10.0]
-    assert list(after.y) == [50.0, 0.0, 50.0]
-    assert list(figure.layout.xaxis.ticktext) == ["y", "z", "x"]
-
-
 @pytest.mark.parametrize(
     "figure",
     [
         charts.mi_curve(np.array([]), np.array([])),
-        charts.bars([], np.array([]), unit="clips"),
         charts.funnel([]),
         charts.funnel([("readable", 0)]),
-        charts.cluster_balance(np.array([0, 0]), np.array([0, 0]), modality="audio"),
     ],
 )
 def test_figures_without_data_say_so(figure):
