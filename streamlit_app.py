@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from explorer.nodelay import lifespan
 from explorer.routes import ROUTES
 
-app = st.App("explorer/main.py", routes=ROUTES)
+app = st.App("explorer/main.py", routes=ROUTES, lifespan=lifespan)

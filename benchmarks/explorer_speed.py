@@ -55,13 +55,12 @@ LIMIT_S = 60
 HEAD = "| what | in the window, ms | 95 % | whole page, ms | 95 % | most sent, KiB |"
 
 WATCH = """
-() => {
-  if (window.__watch) return;
+{
   const watch = (window.__watch = { last: 0, seen: 0, roots: new Set() });
   const options = { childList: true, subtree: true, attributes: true, characterData: true };
   const FLAGGED = '[data-testid="stElementContainer"], [data-testid="stApp"]';
   const place = (node) => {
-    const element = node.nodeType === 1 ? node : node.parentElement ?? node.getRootNode().host;
+    const element = node.nodeType === 1 ? node : node.parentElement ?? node.getRootNode().host ?? document.body;
     if (!element || element.closest('canvas')) return null;
     return element.closest('[data-testid="stElementContainer"]') ?? element.getRootNode().host ?? element;
   };
@@ -86,7 +85,7 @@ WATCH = """
     look(root);
   };
   const look = (root) => { for (const e of root.querySelectorAll('*')) if (e.shadowRoot) enter(e.shadowRoot); };
-  enter(document.body);
+  enter(document);
   const draw = CanvasRenderingContext2D.prototype;
   for (const name of ['drawImage', 'putImageData', 'fillRect', 'stroke']) {
     const plain = draw[name];
@@ -134,6 +133,7 @@ class Session:
     def __init__(self, browser: Browser, url: str) -> None:
         self._context = browser.new_context(viewport={"width": 1440, "height": 900})
         self.page: Page = self._context.new_page()
+        self.page.add_init_script(WATCH)
         self.page.set_default_timeout(LIMIT_S * 1000)
         self.bytes = 0
         client = self._context.new_cdp_session(self.page)
@@ -150,7 +150,6 @@ class Session:
         started = time.perf_counter()
         self.page.goto(address)
         self.page.wait_for_selector('[data-testid="stApp"]')
-        self.page.evaluate(WATCH)
         self.page.wait_for_selector("h1, [data-testid='stMarkdown']")
         self._settle()
         ms = (time.perf_counter() - started) * 1000
