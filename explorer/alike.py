@@ -64,7 +64,7 @@ def asked(ws: Workspace, like: str, by: str) -> Asked | None:
     row = data.row_of(ws, like)
     if row is None:
         return None
-    path = str(data.clip_frame(ws, np.array([row]))["path"].iloc[0])
+    path = data.clip_at(ws, row).path
     return Asked(by, f"nearest in {SENSES[by]} to {Path(path).stem or like}", (by, made, like), row=row)
 
 

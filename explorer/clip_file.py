@@ -1,4 +1,4 @@
-"""clips.parquet, read a few rows at a time: row numbers or clip ids go in, frames and row numbers come out.
+"""clips.parquet, read a few rows at a time: row numbers or clip ids go in, clips and row numbers come out.
 
 A page shows a few dozen clips of up to a hundred million, so the table is never in memory: the row groups that hold the
 wanted rows are read, and what was read is remembered for the next run of the page, up to a bound.
@@ -6,19 +6,57 @@ wanted rows are read, and what was read is remembered for the next run of the pa
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-COLUMNS = ("row", "clip_id", "video_id", "path", "start_s", "end_s", "source", "title")
+COLUMNS = ("clip_id", "video_id", "path", "start_s", "end_s", "source", "title")
 REMEMBERED = 20_000
 GROUPS_AT_ONCE = 64
+PIECES_BYTES = 64 << 20
+"""Of row groups as they were read: a list in random order takes each of its clips from another one."""
+
+
+class Clip(NamedTuple):
+    """A clip as the pages show it. Clips that were brought in may have no times (NaN) and no file (empty)."""
+
+    row: int
+    clip_id: str
+    video_id: str
+    path: str
+    start_s: float
+    end_s: float
+    source: str
+    title: str
+
+    @classmethod
+    def of(
+        cls,
+        row: int,
+        clip_id: str,
+        video_id: str | None,
+        path: str | None,
+        start_s: float | None,
+        end_s: float | None,
+        source: str | None,
+        title: str | None,
+    ) -> Clip:
+        """As its row of the table says, where any column but its id may be empty."""
+        start_s, end_s = (math.nan if time is None else float(time) for time in (start_s, end_s))
+        return cls(row, clip_id, video_id or "", path or "", start_s, end_s, source or "", title or "")
+
+    @property
+    def length_s(self) -> float:
+        """Seconds, NaN where not known."""
+        return self.end_s - self.start_s
 
 
 class ClipFile:
@@ -29,8 +67,10 @@ class ClipFile:
         self._metadata = pq.read_metadata(file)
         sizes = [self._metadata.row_group(i).num_rows for i in range(self._metadata.num_row_groups)]
         self._starts = np.cumsum([0, *sizes])
-        self._known: dict[int, tuple[object, ...]] = {}
+        self._known: dict[int, Clip] = {}
         self._row_of: dict[str, int] = {}
+        self._pieces: OrderedDict[int, pa.Table] = OrderedDict()
+        self._held_bytes = 0
         self._lock = Lock()
 
     @property
@@ -38,17 +78,15 @@ class ClipFile:
         """Rows of the table."""
         return int(self._starts[-1])
 
-    def frame(self, rows: np.ndarray) -> pd.DataFrame:
-        """The columns `COLUMNS` of some clips, in the order of `rows`, int (m,); index 0 .. m - 1."""
+    def clips(self, rows: np.ndarray) -> list[Clip]:
+        """Some clips, in the order of `rows`, int (m,). Raises IndexError for a row that is not there."""
         wanted = [int(row) for row in rows]
         with self._lock:
             if len(self._known) + len(wanted) > REMEMBERED:
                 self._known.clear()
                 self._row_of.clear()
             self._learn(np.array(sorted({row for row in wanted if row not in self._known}), np.int64))
-            found = [self._known[row] for row in wanted]
-        # Clips that were brought in may have no times: NaN, not None
-        return pd.DataFrame(found, columns=list(COLUMNS)).astype({"start_s": float, "end_s": float})
+            return [self._known[row] for row in wanted]
 
     def row_of(self, clip_id: str) -> int | None:
         """The row of a clip: remembered where it was shown, otherwise looked for; None when it is not there."""
@@ -93,13 +131,22 @@ class ClipFile:
             raise IndexError(f"There is no clip {int(rows[0] if rows[0] < 0 else rows[-1])}.")
         groups = np.searchsorted(self._starts, rows, side="right") - 1
         file = self._open()
-        for group in np.unique(groups):
+        for group in np.unique(groups).tolist():
             here = rows[groups == group]
-            piece = file.read_row_group(int(group), list(COLUMNS)).take(pa.array(here - self._starts[group]))
-            values = zip(*(piece[name].to_pylist() for name in COLUMNS))
-            for row, record in zip(here.tolist(), values):
-                self._known[row] = record
-                self._row_of[str(record[1])] = row
+            found = self._piece(file, group).take(pa.array(here - self._starts[group]))
+            for row, values in zip(here.tolist(), zip(*(found[name].to_pylist() for name in COLUMNS))):
+                clip = Clip.of(row, *values)
+                self._known[row] = clip
+                self._row_of[clip.clip_id] = row
+
+    def _piece(self, file: pq.ParquetFile, group: int) -> pa.Table:
+        if group not in self._pieces:
+            self._pieces[group] = file.read_row_group(group, list(COLUMNS))
+            self._held_bytes += self._pieces[group].nbytes
+            while self._held_bytes > PIECES_BYTES and len(self._pieces) > 1:
+                self._held_bytes -= self._pieces.popitem(last=False)[1].nbytes
+        self._pieces.move_to_end(group)
+        return self._pieces[group]
 
     def _open(self) -> pq.ParquetFile:
         """A reader of its own for each call: readers are not shared by threads, the parsed footer is."""

@@ -23,7 +23,6 @@ TURN = "clips.turn"
 def tiles(ws: Workspace, rows: np.ndarray, run: str | None, badges: Sequence[str] | None = None) -> list[GridItem]:
     """Stills of at most 60 rows; what `run` left out is grey."""
     shown = rows[:MAX_ITEMS]
-    frame = data.clip_frame(ws, shown)
     playable = ws.artefact("videos") is not None
     selected = data.selected_mask(ws, run)[shown] if run else None
     return [
@@ -35,7 +34,7 @@ def tiles(ws: Workspace, rows: np.ndarray, run: str | None, badges: Sequence[str
             selected=bool(selected[i]) if selected is not None else None,
             media_url=routes.proxy_url(ws, clip.clip_id) if playable else None,
         )
-        for i, clip in enumerate(frame.itertuples(index=False))
+        for i, clip in enumerate(data.clips_at(ws, shown))
     ]
 
 
@@ -86,7 +85,7 @@ def show_player(ws: Workspace, row: int, among: np.ndarray, key: str, *, height:
     def step(event: PlayerEvent) -> None:
         target = min(len(among) - 1, max(0, place + event.step))
         if len(among):
-            set_params(clip=data.clip_frame(ws, among[[target]])["clip_id"].iloc[0])
+            set_params(clip=data.clip_at(ws, int(among[target])).clip_id)
 
     playable = ws.artefact("videos") is not None
     following = among[place + 1 : place + 1 + PRELOADED] if playable and place >= 0 else among[:0]
@@ -94,8 +93,8 @@ def show_player(ws: Workspace, row: int, among: np.ndarray, key: str, *, height:
         routes.proxy_url(ws, clip.clip_id) if playable else None,
         routes.strip_url(ws, clip.clip_id) if playable else None,
         poster_url=routes.still_url(ws, clip.clip_id) if playable else None,
-        duration_s=max(0.0, float(clip.end_s - clip.start_s)) or None,
-        preload=[routes.proxy_url(ws, clip_id) for clip_id in data.clip_frame(ws, following)["clip_id"]],
+        duration_s=max(0.0, clip.length_s) or None,
+        preload=[routes.proxy_url(ws, one.clip_id) for one in data.clips_at(ws, following)],
         title=caption(clip.path, clip.start_s),
         has_previous=place > 0,
         has_next=0 <= place < len(among) - 1,
@@ -108,8 +107,8 @@ def show_player(ws: Workspace, row: int, among: np.ndarray, key: str, *, height:
 def show_source(ws: Workspace, row: int) -> None:
     """File, start and end of a clip, and the known answer where there is one."""
     clip = data.clip_at(ws, row)
-    span = f"{words.clock(clip.start_s)}–{words.clock(clip.end_s)} ({clip.end_s - clip.start_s:.1f} s)"
-    known = [words.literal(clip.path or clip.clip_id), *([span] if np.isfinite(clip.end_s - clip.start_s) else [])]
+    span = f"{words.clock(clip.start_s)}–{words.clock(clip.end_s)} ({clip.length_s:.1f} s)"
+    known = [words.literal(clip.path or clip.clip_id), *([span] if np.isfinite(clip.length_s) else [])]
     st.caption(" · ".join(known))
     answer = measures.truth(ws)
     if answer is not None and answer[1][row]:

@@ -270,5 +270,5 @@ def draw_opened(ws: Workspace) -> None:
 def _dialog(ws: Workspace, row: int) -> None:
     clip_panel.show_player(ws, row, np.array([row]), "cluster.player", height=320)
     clip_panel.show_source(ws, row)
-    clip_id = data.clip_frame(ws, np.array([row]))["clip_id"].iloc[0]
+    clip_id = data.clip_at(ws, row).clip_id
     clip_panel.open_in_clips("Why, and its neighbours", "cluster.why", clip=clip_id)

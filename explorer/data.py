@@ -19,8 +19,9 @@ import streamlit as st
 
 from curation.atomic import read_json
 from curation.errors import MissingArtefactError
+from curation.remembered import remembered
 from curation.workspace import MARKER, Workspace
-from explorer.clip_file import ClipFile
+from explorer.clip_file import Clip, ClipFile
 
 # Columns of tables of videos that no page shows; some are large.
 HEAVY_COLUMNS = ("path_bytes", "cuts_s", "scores", "signatures", "step_s")
@@ -33,14 +34,14 @@ _COLUMNS = 8  # a value for every clip, or a table of videos
 _WORKSPACES = 4  # what there is one of in a workspace
 
 
-def clip_frame(ws: Workspace, rows: np.ndarray) -> pd.DataFrame:
-    """Some clips in the order of `rows` (few: what a page shows), index 0 .. m - 1; columns `clip_file.COLUMNS`."""
-    return _clip_file(str(ws.path), _fingerprint(ws, "clips")).frame(np.asarray(rows, np.int64))
+def clips_at(ws: Workspace, rows: np.ndarray) -> list[Clip]:
+    """Some clips in the order of `rows` (few: what a page shows)."""
+    return _clip_file(str(ws.path), _fingerprint(ws, "clips")).clips(np.asarray(rows, np.int64))
 
 
-def clip_at(ws: Workspace, row: int) -> pd.Series:
-    """One clip: row, clip_id, video_id, path, start_s, end_s, source, title."""
-    return clip_frame(ws, np.array([row])).iloc[0]
+def clip_at(ws: Workspace, row: int) -> Clip:
+    """One clip."""
+    return clips_at(ws, np.array([row]))[0]
 
 
 def n_clips(ws: Workspace) -> int:
@@ -210,9 +211,10 @@ def _optional_array(ws: Workspace, key: str, name: str) -> np.ndarray | None:
 def _fits(ws: Workspace, key: str, name: str) -> bool:
     """False for what was made of another list of clips."""
     try:
-        return not _of_other_clips(ws, key) and len(_array(ws, key, name)) == n_clips(ws)
-    except MissingArtefactError:
+        length = remembered(ws.artefact_path(key) / f"{name}.npy", lambda _: len(ws.array(key, name)))
+    except (FileNotFoundError, MissingArtefactError):
         return False
+    return bool(length == n_clips(ws)) and not _of_other_clips(ws, key)
 
 
 def _of_other_clips(ws: Workspace, key: str) -> bool:

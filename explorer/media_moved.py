@@ -76,7 +76,7 @@ def _place(ws: Workspace, row: int) -> tuple[int, bytes] | None:
     if fingerprint is None:
         return None
     clip = data.clip_at(ws, row)
-    return _video(str(ws.path), fingerprint, str(clip["video_id"]), str(clip["path"]))
+    return _video(str(ws.path), fingerprint, clip.video_id, clip.path)
 
 
 @st.cache_data(max_entries=4000, show_spinner=False)

@@ -80,10 +80,10 @@ def pieces_of(ws: Workspace, rows: np.ndarray, seed: int) -> list[ReelPiece]:
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _pieces(path: str, fingerprint: str, rows: tuple[int, ...], seed: int) -> list[ReelPiece]:
-    frame = data.clip_frame(Workspace.open(path), np.array(rows, np.int64))
-    room = np.clip(frame["end_s"].to_numpy() - frame["start_s"].to_numpy(), 0, PROXY_MAX_S) - PIECE_S
-    at = np.maximum(0.0, room) * np.random.default_rng(seed).random(len(frame))
+    clips = data.clips_at(Workspace.open(path), np.array(rows, np.int64))
+    room = np.clip([clip.length_s for clip in clips], 0, PROXY_MAX_S) - PIECE_S
+    at = np.maximum(0.0, room) * np.random.default_rng(seed).random(len(clips))
     return [
-        ReelPiece(str(clip.clip_id), clip_panel.caption(str(clip.path), float(clip.start_s)), float(start))
-        for clip, start in zip(frame.itertuples(index=False), at, strict=True)
+        ReelPiece(clip.clip_id, clip_panel.caption(clip.path, clip.start_s), float(start))
+        for clip, start in zip(clips, at, strict=True)
     ]

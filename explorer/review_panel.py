@@ -70,17 +70,16 @@ def draw_player(ws: Workspace, run: str | None, found: Found, row: int, place: i
     """The player with its keys, over the clips around the present one."""
     first = max(0, (place - BACK) // STEP * STEP) if place >= 0 else 0
     window = found.head[first : first + MAX_ITEMS] if place >= 0 else np.array([row])
-    frame = data.clip_frame(ws, window)
     machine = data.selected_mask(ws, run)[window] if run else None
     playable = ws.artefact("videos") is not None
     items = [
         ReviewItem(
-            clip_id=str(clip.clip_id),
-            caption=clip_panel.caption(str(clip.path), float(clip.start_s)),
-            duration_s=max(0.0, float(clip.end_s - clip.start_s)) if playable else None,
+            clip_id=clip.clip_id,
+            caption=clip_panel.caption(clip.path, clip.start_s),
+            duration_s=max(0.0, clip.length_s) if playable else None,
             machine=bool(machine[i]) if machine is not None else None,
         )
-        for i, clip in enumerate(frame.itertuples(index=False))
+        for i, clip in enumerate(data.clips_at(ws, window))
     ]
     spoken = review.said_of(ws, [one.clip_id for one in items])
 
@@ -89,7 +88,7 @@ def draw_player(ws: Workspace, run: str | None, found: Found, row: int, place: i
 
     review_player(
         items,
-        current=str(data.clip_at(ws, row)["clip_id"]),
+        current=data.clip_at(ws, row).clip_id,
         turn=int(st.session_state.get(clip_panel.TURN, 0)),
         list_id=blake2b(found.head[:2000].tobytes() + str(len(found.rows)).encode(), digest_size=8).hexdigest(),
         offset=first,
@@ -151,7 +150,7 @@ def numbers(ws: Workspace, run: str | None) -> review_views.Numbers:
 
 def decided(ws: Workspace, rows: np.ndarray) -> list[str | None]:
     """`keep`, `drop`, `maybe` or None: what counts of each of a few clips, int (m,); for grids."""
-    ids = [str(one) for one in data.clip_frame(ws, rows)["clip_id"]]
+    ids = [clip.clip_id for clip in data.clips_at(ws, rows)]
     return review_views.deciding(review.said_of(ws, ids), ids)
 
 

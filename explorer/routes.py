@@ -332,7 +332,7 @@ def _named(ws_path: str, row: str) -> dict[str, str]:
     file = _clip_file(str(workspace.artefact_path("clips")), fingerprint)
     if not (row.isascii() and row.isdecimal() and len(row) <= 9 and int(row) < file.n_clips):
         raise _Refusal(404, "There is no such clip.")
-    clip = file.frame(np.array([int(row)])).iloc[0]
+    clip = file.clips(np.array([int(row)]))[0]
     return {"name": words.clip_name(clip.path, clip.start_s), "still": still_url(workspace, clip.clip_id)}
 
 

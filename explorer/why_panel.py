@@ -81,7 +81,7 @@ def standing(ws: Workspace, row: int, run: str, score: float, lowest: float) -> 
     missing = [name for name in info.get("clusterings", {}) if name in present and data.assignments(ws, name)[row] < 0]
     scope, limits = str(info.get("where", "")).strip(), info.get("settings", {})
     clip = data.clip_at(ws, row)
-    said = review.decision_of(ws, str(clip["clip_id"])) if limits.get("review") == "honour" else None
+    said = review.decision_of(ws, clip.clip_id) if limits.get("review") == "honour" else None
     picked = data.picks(ws, run)["row"].to_numpy()
     limit = int(info.get("report", {}).get("max_per_group") or 0)
     codes = data.source_codes(ws) if limit else None
@@ -165,7 +165,7 @@ def _named(ws: Workspace, clustering: str, cluster: int) -> str:
 def _neighbours(ws: Workspace, row: int) -> None:
     """The nearest clips in each modality, and how many of them belong elsewhere in the other one."""
     pair = measures.best_pair(ws)
-    clip_id = str(data.clip_at(ws, row)["clip_id"])
+    clip_id = data.clip_at(ws, row).clip_id
     drawn = False
     for by, noun, other, colour in (("audio", "sound", "picture", "orange"), ("visual", "picture", "sound", "green")):
         rows, similarity = alike.around(ws, row, by, NEAREST)
@@ -197,7 +197,7 @@ def _neighbours(ws: Workspace, row: int) -> None:
 def _included(ws: Workspace, row: int, run: str) -> str:
     """Why a clip came first without a comparison; empty where nothing says so."""
     limits = data.selections(ws)[run].get("settings", {})
-    said = review.decision_of(ws, str(data.clip_at(ws, row)["clip_id"])) if limits.get("review") == "honour" else None
+    said = review.decision_of(ws, data.clip_at(ws, row).clip_id) if limits.get("review") == "honour" else None
     if said and said[1] == "keep":
         return f"kept in review by {words.literal(said[0])}, so it came first"
     if _meets(ws, str(limits.get("include", "")), row):
@@ -222,7 +222,7 @@ def _copy_of(ws: Workspace, row: int, picked: np.ndarray) -> str:
     if group is None or group < 0:
         return ""
     same = picked[clip_columns.numbers(ws, columns.DUPLICATE)[picked] == group]
-    return PurePosixPath(str(data.clip_at(ws, int(same[0]))["path"])).stem if len(same) else ""
+    return PurePosixPath(data.clip_at(ws, int(same[0])).path).stem if len(same) else ""
 
 
 # -- kept --------------------------------------------------------------------------------------------------------------

@@ -28,6 +28,16 @@ def pixel_of(xy: np.ndarray, window: np.ndarray, height: int, width: int) -> np.
 
 
 @compiled()
+def occupancy(pixel: np.ndarray, pixels: int) -> np.ndarray:
+    """How many places lie in each pixel, int64 (pixels,). `pixel` int32 (n,), -1 = none."""
+    counts = np.zeros(pixels, np.int64)
+    for p in pixel:
+        if p >= 0:
+            counts[p] += 1
+    return counts
+
+
+@compiled()
 def majority(pixel: np.ndarray, code: np.ndarray, pixels: int) -> np.ndarray:
     """The code that more than half of a pixel's places have, uint8 (pixels,); 0 without places.
 

@@ -14,7 +14,7 @@ from typing import Any
 from explorer.components.mount import notify, pending, renderer
 from explorer.components.player import STRIP_BANDS
 
-MAX_ITEMS = 160
+MAX_ITEMS = 100
 _draw = renderer("review", "playback")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.kernels.raster import inside, majority, pixel_of
+from curation.kernels.raster import inside, majority, occupancy, pixel_of
 from explorer.views.clips import hashes
 
 MAX_POINTS = 5000
@@ -153,18 +153,22 @@ def draw(xy: np.ndarray, window: Window, coloring: Coloring, marked: np.ndarray 
     edges = np.array(window, np.float64)
     aspect = (edges[2] - edges[0]) / (edges[3] - edges[1])
     pixel = pixel_of(xy, edges, *_size(PIXELS, aspect))
-    shown = np.flatnonzero(pixel >= 0)
-    n_marked = 0 if marked is None else int(np.count_nonzero(marked[shown]))
-    if len(shown) <= MAX_POINTS:
-        return _points(xy, edges, coloring, marked, shown, n_marked)
-    height, width = _size(max(LEAST_PIXELS, min(PIXELS, int(np.sqrt(len(shown))))), aspect)
+    visible = pixel >= 0
+    n_visible = int(np.count_nonzero(visible))
+    held = visible & marked if marked is not None else np.zeros(0, bool)
+    n_marked = int(np.count_nonzero(held))
+    if n_visible <= MAX_POINTS:
+        return _points(xy, edges, coloring, marked, np.flatnonzero(visible), n_marked)
+    height, width = _size(max(LEAST_PIXELS, min(PIXELS, int(np.sqrt(n_visible)))), aspect)
     if (height, width) != _size(PIXELS, aspect):
         pixel = pixel_of(xy, edges, height, width)
-    points, colored = shown[:0], marked
+    everyone = occupancy(pixel, height * width)
     if marked is not None and n_marked <= MAX_POINTS:
-        points, colored = shown[marked[shown]], np.zeros_like(marked)
-    image = _image(pixel, height * width, coloring, colored).reshape(height, width)
-    return replace(_points(xy, edges, coloring, marked, points, n_marked), image=image, visible=len(shown))
+        points, image = np.flatnonzero(held), _grey(everyone, coloring.levels)
+    else:
+        points, image = np.zeros(0, np.int64), _image(pixel, everyone, coloring, marked)
+    found = _points(xy, edges, coloring, marked, points, n_marked)
+    return replace(found, image=image.astype(np.uint8).reshape(height, width), visible=n_visible)
 
 
 def _size(longest: int, aspect: float) -> tuple[int, int]:
@@ -184,25 +188,29 @@ def _points(
     return Drawn(window, None, places, coloring.code[rows], rows, held, len(rows), n_marked)
 
 
-def _image(pixel: np.ndarray, pixels: int, coloring: Coloring, marked: np.ndarray | None) -> np.ndarray:
-    """uint8 (pixels,): see `Drawn`."""
-    everyone = np.bincount(pixel[pixel >= 0], minlength=pixels)
-    grey = np.where(everyone > 0, 1 + _level(everyone, coloring.levels), 0)
+def _grey(everyone: np.ndarray, levels: int) -> np.ndarray:
+    """What is not marked, int64 (pixels,): 0 = no clip, then its density."""
+    return np.where(everyone > 0, 1 + _level(everyone, levels), 0)
+
+
+def _image(pixel: np.ndarray, everyone: np.ndarray, coloring: Coloring, marked: np.ndarray | None) -> np.ndarray:
+    """int64 (pixels,): see `Drawn`. `everyone` int64 (pixels,): clips in each pixel."""
+    pixels = len(everyone)
     mine = pixel if marked is None else np.where(marked, pixel, np.int32(-1))
-    counts = everyone if marked is None else np.bincount(mine[mine >= 0], minlength=pixels)
+    counts = everyone if marked is None else occupancy(mine, pixels)
     if coloring.kind in ("scale", "share"):
         known = np.where(coloring.code > 0, mine, np.int32(-1))
         use = known >= 0
-        found = np.bincount(known[use], minlength=pixels)
+        found = occupancy(known, pixels)
         total = np.bincount(known[use], weights=coloring.code[use], minlength=pixels)
         color = np.rint(total / np.maximum(1, found)).astype(np.int64)
     else:
         color = majority(mine, coloring.code, pixels).astype(np.int64)
     level = _level(counts, coloring.levels)
-    if marked is not None:  # single ones must be seen among the grey of many
-        level = np.maximum(level, int(MARKED_LEVEL * coloring.levels))
-    image = 1 + color * coloring.levels + level
-    return np.where(counts > 0, image, grey).astype(np.uint8)
+    if marked is None:
+        return np.where(counts > 0, 1 + color * coloring.levels + level, 0)
+    level = np.maximum(level, int(MARKED_LEVEL * coloring.levels))  # single ones must be seen among the grey of many
+    return np.where(counts > 0, 1 + color * coloring.levels + level, _grey(everyone, coloring.levels))
 
 
 def _level(counts: np.ndarray, levels: int) -> np.ndarray:

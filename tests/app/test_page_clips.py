@@ -88,14 +88,14 @@ def test_pages_of_sixty(open_page: OpenPage, tmp_path: Path) -> None:
 def test_a_clip_that_was_not_picked(open_page: OpenPage, tmp_path: Path) -> None:
     ws = make_workspace(tmp_path / "w")
     row = int(np.flatnonzero(~data.selected_mask(ws, "main"))[0])
-    text = texts(open_page("clips", ws, clip=data.clip_at(ws, row)["clip_id"]))
+    text = texts(open_page("clips", ws, clip=data.clip_at(ws, row).clip_id))
     assert "**Not picked** of 12 clips: it was never compared before the budget was full" in text
 
 
 def test_an_opened_clip_outside_the_filter_says_so(open_page: OpenPage, tmp_path: Path) -> None:
     ws = make_workspace(tmp_path / "w")
     row = int(np.flatnonzero(~data.selected_mask(ws, "main"))[0])
-    text = texts(open_page("clips", ws, clip=data.clip_at(ws, row)["clip_id"], sel="yes"))
+    text = texts(open_page("clips", ws, clip=data.clip_at(ws, row).clip_id, sel="yes"))
     assert "not among the 12 clips that meet the conditions" in text
 
 

@@ -183,7 +183,7 @@ def test_sources_of_other_kinds_keep_what_they_are(ws: Workspace, tmp_path: Path
 def test_clips_that_are_alike(open_page: OpenPage, ws: Workspace) -> None:
     assert "once neighbours are made" in texts(open_page("clips", ws))
     run_stage(stage_named("neighbours"), StageContext(ws, ws.config, Progress()))
-    clip = data.clip_at(ws, 4)["clip_id"]
+    clip = data.clip_at(ws, 4).clip_id
     page = open_page("clips", ws, like=clip, by="audio")
     text = texts(page)
     assert "**59 clips**" in text and "nearest in sound to video" in page.button(key="filter.0").label

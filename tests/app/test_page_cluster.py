@@ -63,5 +63,5 @@ def test_which_stills(open_page: OpenPage, tmp_path: Path, pick: str) -> None:
 
 def test_an_opened_clip(open_page: OpenPage, tmp_path: Path) -> None:
     ws = make_workspace(tmp_path / "w")
-    assert "truth_match" in texts(open_page("cluster", ws, clip=data.clip_at(ws, 3)["clip_id"]))
+    assert "truth_match" in texts(open_page("cluster", ws, clip=data.clip_at(ws, 3).clip_id))
     open_page("cluster", ws, clip="no-such-clip")

@@ -34,22 +34,25 @@ def table(tmp_path: Path) -> tuple[ClipFile, pd.DataFrame]:
 def test_rows_come_in_the_order_asked_for(table: tuple[ClipFile, pd.DataFrame]) -> None:
     file, whole = table
     for rows in ([99, 0, 6, 7, 7, 50], [], [3], [3, 99]):
-        found = file.frame(np.array(rows, np.int64))
-        pd.testing.assert_frame_equal(found, whole.iloc[rows].reset_index(drop=True), check_dtype=bool(rows))
+        found = file.clips(np.array(rows, np.int64))
+        assert [clip.row for clip in found] == rows
+        assert [clip[1:] for clip in found] == list(whole.iloc[rows].itertuples(index=False, name=None))
 
 
 def test_what_is_remembered_is_bounded(table: tuple[ClipFile, pd.DataFrame], monkeypatch: pytest.MonkeyPatch) -> None:
     file, whole = table
     monkeypatch.setattr(clip_file, "REMEMBERED", 10)
+    monkeypatch.setattr(clip_file, "PIECES_BYTES", 1500)
     for start in range(0, 95, 5):
         rows = np.arange(start, start + 5)
-        assert file.frame(rows)["clip_id"].tolist() == whole["clip_id"].iloc[rows].tolist()
+        assert [clip.clip_id for clip in file.clips(rows)] == whole["clip_id"].iloc[rows].tolist()
         assert len(file._known) <= 10
+        assert 1 <= len(file._pieces) < 5 and file._held_bytes == sum(piece.nbytes for piece in file._pieces.values())
 
 
 def test_ids_are_found_shown_or_not(table: tuple[ClipFile, pd.DataFrame]) -> None:
     file, whole = table
-    file.frame(np.array([5]))
+    file.clips(np.array([5]))
     for row in (5, 42, 99):
         assert file.row_of(whole["clip_id"].iloc[row]) == row
     assert file.row_of("nobody") is None
@@ -59,6 +62,6 @@ def test_ids_are_found_shown_or_not(table: tuple[ClipFile, pd.DataFrame]) -> Non
 
 def test_a_row_that_is_not_there_is_an_error(table: tuple[ClipFile, pd.DataFrame]) -> None:
     with pytest.raises(IndexError, match="no clip 100"):
-        table[0].frame(np.array([1, 100]))
+        table[0].clips(np.array([1, 100]))
     with pytest.raises(IndexError, match="no clip -1"):
-        table[0].frame(np.array([-1]))
+        table[0].clips(np.array([-1]))

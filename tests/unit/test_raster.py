@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curation.kernels.raster import inside, majority, pixel_of
+from curation.kernels.raster import inside, majority, occupancy, pixel_of
 
 NAN = float("nan")
 
@@ -13,6 +13,11 @@ NAN = float("nan")
 def test_pixels_count_from_the_top_and_what_lies_outside_has_none() -> None:
     xy = np.float32([[0.1, 0.9], [0.9, 0.9], [0.1, 0.1], [1, 0], [0, 1], [1.1, 0.5], [0.5, -0.1], [NAN, 0.5]])
     assert pixel_of(xy, np.array([0.0, 0, 1, 1]), 2, 3).tolist() == [0, 2, 3, 5, 0, -1, -1, -1]
+
+
+def test_occupancy_counts_what_has_a_place() -> None:
+    pixel = np.random.default_rng(0).integers(-1, 9, 1000).astype(np.int32)
+    assert occupancy(pixel, 9).tolist() == np.bincount(pixel[pixel >= 0], minlength=9).tolist()
 
 
 def test_a_pixel_has_the_code_of_the_majority() -> None:

@@ -166,9 +166,9 @@ def test_the_walk_for_the_size_is_bounded(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_tables_and_arrays_of_a_workspace(workspace: Workspace) -> None:
-    clips = data.clip_frame(workspace, np.arange(60))
+    clips = data.clips_at(workspace, np.arange(60))
     assert len(clips) == data.n_clips(workspace) == 60
-    assert data.row_of(workspace, clips["clip_id"][7]) == 7 and data.row_of(workspace, "nobody") is None
+    assert data.row_of(workspace, clips[7].clip_id) == 7 and data.row_of(workspace, "nobody") is None
     modalities = [info["modality"] for info in data.clusterings(workspace).values()]
     assert modalities == ["audio"] * 3 + ["visual"] * 3
     name = next(iter(data.clusterings(workspace)))
@@ -210,9 +210,9 @@ def test_what_was_made_of_other_clips_is_left_out(workspace: Workspace, first: i
     info = data.selections(workspace)["main"]
     assert info["stale"] and info["why"] == data.OTHER_CLIPS
     picks = data.picks(workspace, "main")
-    ids = data.clip_frame(workspace, np.arange(n))["clip_id"]
+    ids = [clip.clip_id for clip in data.clips_at(workspace, np.arange(n))]
     assert picks["clip_id"].tolist() == [one for one in before["clip_id"] if one in set(ids)]
-    assert ids[picks["row"]].tolist() == picks["clip_id"].tolist()
+    assert [ids[row] for row in picks["row"]] == picks["clip_id"].tolist()
     assert data.selected_mask(workspace, "main").sum() == len(picks)
     assert np.isnan(data.scores(workspace, "main")).all() and len(data.scores(workspace, "main")) == n
 
