@@ -6,6 +6,7 @@ Every figure is drawn in the house template, light or dark, with units on its ax
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ _FONT = "Source Sans, Source Sans Pro, system-ui, sans-serif"
 _CLEAR = "rgba(0,0,0,0)"
 
 
+@functools.cache
 def template(dark: bool = False) -> go.layout.Template:
     """The house look: no frame, quiet horizontal gridlines, text in the theme's colours."""
     colours = palette(dark)
@@ -52,13 +54,9 @@ def template(dark: bool = False) -> go.layout.Template:
 
 def empty(message: str, *, dark: bool = False, height: int = 200) -> go.Figure:
     """A figure without data that says why in its middle."""
-    figure = _figure(dark, height)
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False)
-    figure.add_annotation(
-        text=message, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"color": palette(dark).muted}
-    )
-    return figure
+    note = {"text": message, "x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False}
+    note["font"] = {"color": palette(dark).muted}
+    return _figure(dark, height, [], xaxis={"visible": False}, yaxis={"visible": False}, annotations=[note])
 
 
 def mi_curve(
@@ -82,7 +80,6 @@ def mi_curve(
     if len(size) == 0:
         return empty("The curve appears once the first clips are picked.", dark=dark, height=height)
     colours = palette(dark)
-    figure = _figure(dark, height)
     lines: list[tuple[str, np.ndarray, np.ndarray | None, dict[str, Any]]] = [
         ("random", size, random, {"color": colours.muted, "width": 1.5, "dash": "dot"}),
         ("permuted sounds", size, permuted, {"color": colours.muted, "width": 1.75, "dash": "dash"}),
@@ -90,20 +87,30 @@ def mi_curve(
     for i, (other, (sizes, nats)) in enumerate((others or {}).items()):
         lines.append((other, sizes, nats, {"color": category_colors(7, dark)[3 + i % 4], "width": 2}))
     lines.append((name, size, selection, {"color": colours.primary, "width": 3}))
+    traces: list[dict[str, Any]] = []
     ends: list[tuple[float, float, str, str]] = []
     for label, x, y, line in lines:
-        drawn = _line(figure, label, x, y, line)
-        if drawn is not None:
-            ends.append((*drawn, label, line["color"]))
-    _name_ends(figure, ends, height)
+        trace = _line(label, x, y, line)
+        if trace is not None:
+            traces.append(trace)
+            ends.append((float(trace["x"][-1]), float(trace["y"][-1]), label, line["color"]))
+    notes, shapes = _end_names(ends, height), []
     if marker is not None:
-        figure.add_vline(x=marker, line={"color": colours.text, "width": 1.5})
-        figure.add_annotation(x=marker, y=1, yref="paper", yanchor="bottom", text=f"{marker:,} clips", showarrow=False)
-    figure.update_layout(margin_r=132, hovermode="x unified", showlegend=False)
+        shapes.append({**_UPRIGHT, "x0": marker, "x1": marker, "line": {"color": colours.text, "width": 1.5}})
+        notes.append({"x": marker, "y": 1, "yref": "paper", "yanchor": "bottom", "text": f"{marker:,} clips"})
     reach = max(float(np.max(x)) for _, x, y, _ in lines if y is not None)
-    figure.update_xaxes(title_text="clips selected", range=[0, reach], tickformat=",d")
-    figure.update_yaxes(title_text="mutual information, nats", rangemode="tozero")
-    return figure
+    return _figure(
+        dark, height, traces,
+        margin={"r": 132}, hovermode="x unified", showlegend=False, shapes=shapes,
+        annotations=[{**note, "showarrow": False} for note in notes],
+        xaxis={"title": {"text": "clips selected"}, "range": [0, reach], "tickformat": ",d"},
+        yaxis={"title": {"text": "mutual information, nats"}, "rangemode": "tozero"},
+    )  # fmt: skip
+
+
+_UPRIGHT = {"type": "line", "yref": "paper", "y0": 0, "y1": 1}
+_LEVEL = {"type": "line", "xref": "paper", "x0": 0, "x1": 1}
+"""Lines across a whole figure."""
 
 
 def precision_breadth(
@@ -117,7 +124,7 @@ def precision_breadth(
     if not points:
         return empty("Known answers or a concord run put runs on this figure.", dark=dark, height=height)
     colours = palette(dark)
-    figure = _figure(dark, height)
+    traces: list[dict[str, Any]] = []
     for point in sorted(points, key=lambda point: point.name == shown):  # the shown run lies on top
         colour = colours.primary if point.name == shown else colours.muted
         mark = {"color": colour, "size": 12, "symbol": "circle" if point.how == "known" else "circle-open"}
@@ -125,32 +132,36 @@ def precision_breadth(
         if point.high > point.low:
             below, above = point.right - point.low, point.high - point.right
             reach = {"type": "data", "symmetric": False, "array": [above], "arrayminus": [below], "thickness": 1.25}
-        figure.add_scatter(
-            x=[point.breadth], y=[point.right], mode="markers", marker=mark, error_y=reach, showlegend=False,
-            hovertemplate=f"{short(point.name, 60)}<br>%{{y:.1f}} % correspond ({point.how})<br>"
-            "%{x:.0f} % of the candidates' effective clusters<extra></extra>",
-        )  # fmt: skip
-    if random is not None:
-        figure.add_hline(y=random, line={"color": colours.muted, "width": 1.5, "dash": "dot"})
-        figure.add_annotation(
-            x=0, xref="paper", y=random, text="random", showarrow=False, xanchor="left", yshift=9,
-            font={"color": colours.muted, "size": 12},
+        words = f"{short(point.name, 60)}<br>%{{y:.1f}} % correspond ({point.how})<br>"
+        traces.append(
+            {
+                "type": "scatter", "mode": "markers", "x": [point.breadth], "y": [point.right], "marker": mark,
+                "error_y": reach, "showlegend": False,
+                "hovertemplate": f"{words}%{{x:.0f}} % of the candidates' effective clusters<extra></extra>",
+            }
         )  # fmt: skip
     reach_x = 1.12 * max(100.0, *(point.breadth for point in points))
-    _name_points(figure, points, shown, reach_x, random, height, dark)
-    figure.update_xaxes(title_text="breadth, % of candidates'", range=[0, reach_x], ticksuffix=" %", nticks=6)
-    figure.update_yaxes(title_text="clips that correspond, %", range=[0, TOP_OF_SHARES], tickvals=[0, 25, 50, 75, 100])
-    return figure
+    notes, shapes = _point_names(points, shown, reach_x, random, height, dark), []
+    if random is not None:
+        shapes.append({**_LEVEL, "y0": random, "y1": random, "line": {"color": colours.muted, "dash": "dot"}})
+        font = {"color": colours.muted, "size": 12}
+        notes.append({"x": 0, "xref": "paper", "y": random, "text": "random", "xanchor": "left", "yshift": 9})
+        notes[-1]["font"] = font
+    shares = {"title": {"text": "clips that correspond, %"}, "range": [0, TOP_OF_SHARES]}
+    breadth = {"title": {"text": "breadth, % of candidates'"}, "range": [0, reach_x], "ticksuffix": " %", "nticks": 6}
+    return _figure(
+        dark, height, traces, xaxis=breadth, yaxis={**shares, "tickvals": [0, 25, 50, 75, 100]}, shapes=shapes,
+        annotations=[{**note, "showarrow": False} for note in notes],
+    )  # fmt: skip
 
 
 TOP_OF_SHARES = 114.0
 """Percent: where an axis of shares ends, so that a name fits above a dot at 100."""
 
 
-def _name_points(
-    figure: go.Figure, points: Sequence[Point], shown: str, reach_x: float, random: float | None, height: int,
-    dark: bool,
-) -> None:  # fmt: skip
+def _point_names(
+    points: Sequence[Point], shown: str, reach_x: float, random: float | None, height: int, dark: bool
+) -> list[dict[str, Any]]:
     """Names beside their dots, the shown run's first; one that would cover a dot or a name is left to the hover."""
     colours = palette(dark)
     wide, high = 230.0, max(60.0, height - 96.0)  # the plot in pixels, in a narrow column
@@ -161,6 +172,7 @@ def _name_points(
     if random is not None:
         level = random / TOP_OF_SHARES * high
         taken += [(0.0, level, 48.0, level + 18), (0.0, level - 1, wide, level + 1)]
+    notes: list[dict[str, Any]] = []
     for i in sorted(range(len(points)), key=lambda i: points[i].name != shown):
         text = points[i].name if len(points[i].name) <= 22 else points[i].name[:21] + "…"
         width, (x, y) = 6.6 * len(text), at[i]
@@ -171,12 +183,11 @@ def _name_points(
                 continue
             if not any(_overlap(box, other) for other in taken):
                 taken.append(box)
-                figure.add_annotation(
-                    x=points[i].breadth, y=points[i].right, text=short(text, 22), showarrow=False, xanchor=anchor,
-                    xshift=shift_x, yshift=shift_y,
-                    font={"color": colours.primary if points[i].name == shown else colours.muted, "size": 12},
-                )  # fmt: skip
+                colour = colours.primary if points[i].name == shown else colours.muted
+                note = {"x": points[i].breadth, "y": points[i].right, "text": short(text, 22), "xanchor": anchor}
+                notes.append({**note, "xshift": shift_x, "yshift": shift_y, "font": {"color": colour, "size": 12}})
                 break
+    return notes
 
 
 _PLACES = (
@@ -204,25 +215,18 @@ def funnel(
     for before, after in zip(counts, counts[1:]):
         lost = f"  <span style='color:{colours.muted}'>−{before - after:,}</span>" if before > after else ""
         notes.append(f"<b>{after:,}</b> · {100 * after / first:.3g} %{lost}")
-    figure = _figure(dark, height or 24 + 40 * len(steps))
     shade = [colours.primary if i == len(steps) - 1 else colours.unselected for i in range(len(steps))]
-    figure.add_bar(
-        x=counts,
-        y=names,
-        orientation="h",
-        marker={"color": shade, "cornerradius": 2},
-        text=notes,
-        textposition="outside",
-        textfont={"color": colours.text},
-        cliponaxis=False,
-        customdata=names,
-        hovertemplate=f"%{{y}}<br>%{{x:,}} {unit}<extra></extra>",
-    )
-    figure.update_xaxes(visible=False, range=[0, first * 1.55])
-    figure.update_yaxes(autorange="reversed", showgrid=False, ticksuffix="  ")
-    figure.update_yaxes(tickfont={"color": colours.text, "size": 13})
-    figure.update_layout(margin_t=8, bargap=0.35)
-    return figure
+    bars = {
+        "type": "bar", "x": counts, "y": names, "orientation": "h", "marker": {"color": shade, "cornerradius": 2},
+        "text": notes, "textposition": "outside", "textfont": {"color": colours.text}, "cliponaxis": False,
+        "customdata": names, "hovertemplate": f"%{{y}}<br>%{{x:,}} {unit}<extra></extra>",
+    }  # fmt: skip
+    labels = {"autorange": "reversed", "showgrid": False, "ticksuffix": "  "}
+    return _figure(
+        dark, height or 24 + 40 * len(steps), [bars], margin={"t": 8}, bargap=0.35,
+        xaxis={"visible": False, "range": [0, first * 1.55]},
+        yaxis={**labels, "tickfont": {"color": colours.text, "size": 13}},
+    )  # fmt: skip
 
 
 def short(text: str, room: int) -> str:
@@ -231,40 +235,34 @@ def short(text: str, room: int) -> str:
     return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _figure(dark: bool, height: int) -> go.Figure:
-    return go.Figure(layout=go.Layout(template=template(dark), height=height))
+def _figure(dark: bool, height: int, traces: list[dict[str, Any]], **layout: Any) -> go.Figure:
+    """Made at once: Plotly checks what it is given each time that something is added."""
+    return go.Figure({"data": traces, "layout": {"template": template(dark), "height": height, **layout}})
 
 
-def _line(
-    figure: go.Figure, label: str, x: np.ndarray, y: np.ndarray | None, line: dict[str, Any]
-) -> tuple[float, float] | None:
-    """Draws one line; returns its last point, or None where there is nothing to draw."""
-    if y is None:
-        return None
-    known = np.isfinite(np.asarray(y, dtype=np.float64))
-    if not known.any():
+def _line(label: str, x: np.ndarray, y: np.ndarray | None, line: dict[str, Any]) -> dict[str, Any] | None:
+    """One line, as far as it is known; None where there is nothing to draw."""
+    known = np.zeros(0, bool) if y is None else np.isfinite(np.asarray(y, dtype=np.float64))
+    if y is None or not known.any():
         return None
     xs, ys = np.asarray(x)[known], np.asarray(y, dtype=np.float64)[known]
-    mode = "lines" if len(xs) > 1 else "markers"
-    figure.add_scatter(
-        x=xs, y=ys, mode=mode, name=label, line=line, marker={"color": line["color"]}, hovertemplate="%{y:.3f} nats"
-    )
-    return float(xs[-1]), float(ys[-1])
+    return {
+        "type": "scatter", "x": xs, "y": ys, "mode": "lines" if len(xs) > 1 else "markers", "name": label, "line": line,
+        "marker": {"color": line["color"]}, "hovertemplate": "%{y:.3f} nats",
+    }  # fmt: skip
 
 
-def _name_ends(figure: go.Figure, ends: list[tuple[float, float, str, str]], height: int) -> None:
-    """Writes each line's name at its end, moved apart so that no two names cover each other."""
+def _end_names(ends: list[tuple[float, float, str, str]], height: int) -> list[dict[str, Any]]:
+    """Each line's name at its end, moved apart so that no two names cover each other."""
     top = max((y for _, y, _, _ in ends), default=1.0) or 1.0
     room = max(60.0, height - 110.0)
-    last = -np.inf
+    last, notes = -np.inf, []
     for x, y, label, colour in sorted(ends, key=lambda end: end[1]):
         at = y / top * room
-        placed = max(at, last + 17.0)
-        last = placed
-        figure.add_annotation(
-            x=x, y=y, yshift=placed - at, text=short(label, 22), font={"color": colour, "size": 12},
-            showarrow=False, xanchor="left", xshift=6,
-        )  # fmt: skip
+        last = max(at, last + 17.0)
+        note = {"x": x, "y": y, "yshift": last - at, "text": short(label, 22), "font": {"color": colour, "size": 12}}
+        notes.append({**note, "xanchor": "left", "xshift": 6})
+    return notes
 
 
 __all__ = [
