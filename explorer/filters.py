@@ -101,8 +101,9 @@ def found(ws: Workspace, run: str | None, filters: list[Filter], order: views.Or
     """The clips that meet all of the filters. Raises `InputError` for SQL that cannot be run."""
     key = tuple("\0".join(item.key) for item in filters)
     prints = (ws.fingerprint("clips") or "", _run_print(ws, run))
-    return _found(str(ws.path), run or "", key, (order.name, str(order.seed), str(order.falls), *order.prints), prints,
-                  filters, order)  # fmt: skip
+    named = (order.name, str(order.seed), str(order.falls), *order.prints)
+    meeting = _meeting(str(ws.path), run or "", key, prints, filters)
+    return replace(meeting, head=_head(str(ws.path), run or "", key, named, prints, meeting.rows, order))
 
 
 def mask_of(ws: Workspace, item: Filter) -> np.ndarray:
@@ -331,14 +332,21 @@ def _score_span(path: str, run: str, fingerprint: str) -> tuple[float, float]:
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _found(
-    path: str, run: str, key: tuple[str, ...], order: tuple[str, ...], prints: tuple[str, ...],
-    _filters: list[Filter], _order: views.Order,
-) -> Found:  # fmt: skip
+def _meeting(path: str, run: str, key: tuple[str, ...], prints: tuple[str, ...], _filters: list[Filter]) -> Found:
+    """What meets the conditions, in no order yet."""
     ws = Workspace.open(path)
     rows = views.all_of(data.n_clips(ws), *(mask_of(ws, item) for item in _filters)).astype(np.int32)
-    head = _order.first(rows).astype(np.int32)
-    for part in (rows, head):
-        part.flags.writeable = False
+    rows.flags.writeable = False
     hours, untimed = data.total_hours(ws, rows)
-    return Found(rows, head, hours, int(data.selected_mask(ws, run)[rows].sum()) if run else 0, untimed)
+    selected = int(data.selected_mask(ws, run)[rows].sum()) if run else 0
+    return Found(rows, rows[:0], hours, selected, untimed)
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _head(
+    path: str, run: str, key: tuple[str, ...], order: tuple[str, ...], prints: tuple[str, ...], _rows: np.ndarray,
+    _order: views.Order,
+) -> np.ndarray:  # fmt: skip
+    head = _order.first(_rows).astype(np.int32)
+    head.flags.writeable = False
+    return head

@@ -239,6 +239,8 @@ def _facts(workspace: Workspace) -> dict[str, Any]:
             found[key] = {**(artefact.info if artefact else {}), "rows": workspace.n_rows(key)}
     features = [workspace.artefact(key) for key in workspace.keys("features")]
     found["layers"] = sum(len(artefact.info.get("layers", {})) for artefact in features if artefact)
+    health = workspace.artefact("health")
+    found["healthy"] = health.info.get("healthy") if health is not None and workspace.fits(health) else None
     found["clusterings"] = len(data.clusterings(workspace))
     selections, current = data.selections(workspace), state.current_selection(workspace)
     found["selections"] = [selections[current]] if current else []

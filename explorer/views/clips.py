@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.kernels import shuffle
 from curation.kernels.contingency import contingency_table
 from explorer.views.why import CellOfClip
 
@@ -35,7 +36,7 @@ class Order:
     def first(self, rows: np.ndarray) -> np.ndarray:
         """The first `HEAD` of `rows` (ascending) in this order."""
         if self.name == "random":
-            return first_rows(rows, hashes(rows, self.seed), HEAD)
+            return shuffle.first(rows, self.seed, HEAD)
         if self.key is None:
             return rows[:HEAD]
         values = np.asarray(self.key()[rows])
@@ -100,16 +101,7 @@ def all_of(n: int, *masks: np.ndarray | None) -> np.ndarray:
 
 def shuffled(rows: np.ndarray, seed: int) -> np.ndarray:
     """`rows` in a random order that belongs to each row and the seed: a filter never reshuffles what stays."""
-    return rows[np.argsort(hashes(rows, seed), kind="stable")]
-
-
-def hashes(rows: np.ndarray, seed: int) -> np.ndarray:
-    """A fixed random number, uint64 (m,), for every row number (SplitMix64's finalizer; Steele, Lea, Flood 2014)."""
-    with np.errstate(over="ignore"):
-        z = np.asarray(rows).astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    return shuffle.first(rows, seed, len(rows))
 
 
 def sorted_rows(rows: np.ndarray, key: np.ndarray) -> np.ndarray:
@@ -192,7 +184,7 @@ def examples(
     """
     rows = np.flatnonzero(np.isin(assignments, clusters))
     own = np.asarray(assignments)[rows]
-    key = {"random": hashes(rows, seed), "typical": distances[rows], "far": -distances[rows]}[how]
+    key = {"random": shuffle.hashes(rows, seed), "typical": distances[rows], "far": -distances[rows]}[how]
     order = np.lexsort((key, own))
     rows, own = rows[order], own[order]
     start = np.searchsorted(own, clusters)

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.kernels import shuffle
 from curation.kernels.raster import inside, majority, occupancy, pixel_of
-from explorer.views.clips import hashes
 
 MAX_POINTS = 5000
 MAX_GROUPS = 7
@@ -232,7 +232,7 @@ def some_of(rows: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
     """At most `n` of the rows int64 (m,), by hash: the same clips stay in view while a mark grows."""
     if len(rows) <= n:
         return rows
-    key = hashes(rows, seed)
+    key = shuffle.hashes(rows, seed)
     chosen = np.argpartition(key, n)[:n]
     return rows[chosen[np.argsort(key[chosen], kind="stable")]]
 

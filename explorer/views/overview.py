@@ -142,6 +142,8 @@ def stage_counts(facts: Mapping[str, Any]) -> dict[str, str]:
         counts["segment"] = f"{facts['clips']['rows']:,}{length and f' · {length}'}"
     if facts.get("layers"):
         counts["features"] = words.count(facts["layers"], "layers")
+    if facts.get("healthy") is not None:
+        counts["health"] = f"{facts['healthy']:,} healthy"
     if facts.get("clusterings"):
         counts["cluster"] = words.count(facts["clusterings"], "layers")
     if facts.get("selections"):
