@@ -203,6 +203,7 @@ def _lasso(page: Page) -> None:
     for dx, dy in ((60, 0), (60, 60), (0, 60), (0, 0)):
         page.mouse.move(x + dx, y + dy, steps=3)
     page.mouse.up()
+    page.mouse.move(box["x"] + 4, box["y"] - 12)  # off the map: resting on a point asks for its still, another wait
 
 
 def _slide(page: Page) -> None:

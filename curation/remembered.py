@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-_KNOWN: OrderedDict[str, tuple[tuple[int, int, int], Any]] = OrderedDict()
+_KNOWN: OrderedDict[str, tuple[Any, Any]] = OrderedDict()
 _KNOWN_LOCK = threading.Lock()
 _KNOWN_MAX = 512
 
@@ -18,14 +19,40 @@ def remembered(path: Path, read: Callable[[Path], Any]) -> Any:
 
     A page asks for fingerprints hundreds of times; the footer of a large table takes milliseconds each time.
     """
+    return _kept(str(path), _stamp(path), lambda: read(path))
+
+
+def remembered_folder(folder: Path, beside: Sequence[Path], read: Callable[[], Any]) -> Any:
+    """What `read` made of the things in a folder and of the files and folders `beside` it, as `remembered`.
+
+    For things that are put there whole, under their name, in place of what was called so: what changes inside of one
+    is not seen.
+    """
+    stamps = [_entries(folder), *(_stamp(path) if path.is_file() else _entries(path) for path in beside)]
+    return _kept("\0".join(map(str, (folder, *beside))), stamps, read)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
     info = path.stat()
-    stamp, key = (info.st_ino, info.st_mtime_ns, info.st_size), str(path)
+    return info.st_ino, info.st_mtime_ns, info.st_size
+
+
+def _entries(folder: Path) -> tuple[int, tuple[tuple[str, int], ...]]:
+    """Also who is there: two changes of one tick of the file system's clock look alike otherwise."""
+    try:
+        with os.scandir(folder) as found:
+            return folder.stat().st_mtime_ns, tuple(sorted((entry.name, entry.inode()) for entry in found))
+    except FileNotFoundError:
+        return 0, ()
+
+
+def _kept(key: str, stamp: Any, read: Callable[[], Any]) -> Any:
     with _KNOWN_LOCK:
         found = _KNOWN.get(key)
         if found is not None and found[0] == stamp:
             _KNOWN.move_to_end(key)
             return found[1]
-    value = read(path)
+    value = read()
     with _KNOWN_LOCK:
         _KNOWN[key] = (stamp, value)
         while len(_KNOWN) > _KNOWN_MAX:

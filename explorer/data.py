@@ -19,7 +19,7 @@ import streamlit as st
 
 from curation.atomic import read_json
 from curation.errors import MissingArtefactError
-from curation.remembered import remembered
+from curation.remembered import remembered, remembered_folder
 from curation.workspace import MARKER, Workspace
 from explorer.clip_file import Clip, ClipFile
 
@@ -87,6 +87,13 @@ def source_codes(ws: Workspace) -> np.ndarray:
 
 def clusterings(ws: Workspace) -> dict[str, dict[str, Any]]:
     """Name -> facts (modality, extractor, layer, n_clusters, inertia, report, fingerprint, ...), sounds first."""
+    clips = ws.artefact_path("clips")
+    if not clips.is_file():
+        return {}
+    return dict(remembered_folder(ws.path / "clusterings", [clips], lambda: _clusterings(ws)))
+
+
+def _clusterings(ws: Workspace) -> dict[str, dict[str, Any]]:
     found = {}
     for key in ws.keys("clusterings"):
         artefact, name = ws.artefact(key), key.partition("/")[2]
@@ -119,6 +126,14 @@ def selections(ws: Workspace) -> dict[str, dict[str, Any]]:
 
     `why` says why it is not of what is there now (`OTHER_CLIPS`, `OTHER_CLUSTERS`, else ""), `stale` whether it is not.
     """
+    clips = ws.artefact_path("clips")
+    if not clips.is_file():
+        return {}
+    beside = [ws.path / "clusterings", clips]
+    return dict(remembered_folder(ws.path / "selections", beside, lambda: _selections(ws)))
+
+
+def _selections(ws: Workspace) -> dict[str, dict[str, Any]]:
     found = {}
     present = {key.partition("/")[2]: ws.fingerprint(key) for key in ws.keys("clusterings")}
     for key in ws.keys("selections"):
