@@ -101,13 +101,15 @@ def mi_curve(
     reach = max(float(np.max(x)) for _, x, y, _ in lines if y is not None)
     return _figure(
         dark, height, traces,
-        margin={"r": 132}, hovermode="x unified", showlegend=False, shapes=shapes,
+        margin={**_MARGIN, "r": 132}, hovermode="x unified", showlegend=False, shapes=shapes,
         annotations=[{**note, "showarrow": False} for note in notes],
-        xaxis={"title": {"text": "clips selected"}, "range": [0, reach], "tickformat": ",d"},
-        yaxis={"title": {"text": "mutual information, nats"}, "rangemode": "tozero"},
+        xaxis={"title": {"text": "clips selected"}, "range": [0, reach], "tickformat": ",d", "automargin": False},
+        yaxis={"title": {"text": "mutual information, nats"}, "rangemode": "tozero", "automargin": False},
     )  # fmt: skip
 
 
+_MARGIN = {"l": 56, "b": 48}
+"""Room for numbers and titles of axes where Plotly is not asked to find it: that draws a figure several times."""
 _UPRIGHT = {"type": "line", "yref": "paper", "y0": 0, "y1": 1}
 _LEVEL = {"type": "line", "xref": "paper", "x0": 0, "x1": 1}
 """Lines across a whole figure."""
@@ -147,10 +149,11 @@ def precision_breadth(
         font = {"color": colours.muted, "size": 12}
         notes.append({"x": 0, "xref": "paper", "y": random, "text": "random", "xanchor": "left", "yshift": 9})
         notes[-1]["font"] = font
-    shares = {"title": {"text": "clips that correspond, %"}, "range": [0, TOP_OF_SHARES]}
+    shares = {"title": {"text": "clips that correspond, %"}, "range": [0, TOP_OF_SHARES], "automargin": False}
     breadth = {"title": {"text": "breadth, % of candidates'"}, "range": [0, reach_x], "ticksuffix": " %", "nticks": 6}
     return _figure(
-        dark, height, traces, xaxis=breadth, yaxis={**shares, "tickvals": [0, 25, 50, 75, 100]}, shapes=shapes,
+        dark, height, traces, margin=_MARGIN, shapes=shapes,
+        xaxis={**breadth, "automargin": False}, yaxis={**shares, "tickvals": [0, 25, 50, 75, 100]},
         annotations=[{**note, "showarrow": False} for note in notes],
     )  # fmt: skip
 

@@ -96,6 +96,12 @@ class Cutter:
 
     def call(self, task: str, payload: dict[str, Any], *, waited: bool = False) -> dict[str, Any]:
         """Run a task in a worker; blocks."""
+        found = dict(self._sandbox(waited=waited).call(task, payload))
+        if True not in self._sandboxes:  # a still was seen: a clip will be clicked next
+            self._sandbox(waited=True).warm()
+        return found
+
+    def _sandbox(self, *, waited: bool) -> Sandbox:
         with self._lock:
             if not self._sandboxes:
                 atexit.register(self.close)
@@ -106,8 +112,7 @@ class Cutter:
                     memory_limit_mb=MEMORY_LIMIT_MB,
                     environment={} if waited else {NICE_VARIABLE: NICE},
                 )
-            sandbox = self._sandboxes[waited]
-        return dict(sandbox.call(task, payload))
+            return self._sandboxes[waited]
 
     def close(self) -> None:
         """End the processes; the next need starts new ones."""

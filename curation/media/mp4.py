@@ -22,7 +22,7 @@ from curation.media.container import MediaFile, pixel_aspect, rotation_deg
 from curation.media.reader import AudioEvent, SoundFormat, VideoEvent, nothing_decoded, read_span
 
 AAC_FRAME = 1024  # samples
-FRAGMENT_US = 400_000  # of a file that is played while it is written: what a player waits for at most
+FRAGMENT_US = 200_000  # of a file that is played while it is written: what a player waits for at most
 # mbtree=0: with it libx264 writes different bytes from run to run. bf=0: times start at 0 for every reader.
 X264 = {"preset": "veryfast", "mbtree": "0", "bf": "0", "threads": "1"}
 

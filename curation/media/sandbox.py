@@ -220,6 +220,13 @@ class Sandbox:
         assert outcome.value is not None
         return outcome.value
 
+    def warm(self) -> None:
+        """Have all processes started, and what they cut with loaded, before anybody waits for them; returns at once."""
+        stop = threading.Event()
+        for k in range(self.workers):
+            self._submit(k, "ready", {}, stop, lambda _: None)
+        self._pool.grow(self.workers)
+
     def close(self) -> None:
         """Stop what is running, end all processes and threads. Later calls give code `cancelled`."""
         self._pool.close()

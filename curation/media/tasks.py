@@ -1,13 +1,14 @@
 """What workers run: a payload (a dict from the parent) in, a dict out, one function a task.
 
-Payload keys: probe: path, full_hash?; shots: path, threshold?, max_seconds?; still: path, time_s, out, height?;
-proxy: path, start_s, end_s, out, height?, live?; strip: path, start_s, end_s, out, width?;
-cut: path, start_s, end_s, out, mode?, tolerance_s?. Keys that start with "_" belong
-to the caller and are ignored.
+Payload keys: ready: none; probe: path, full_hash?; shots: path, threshold?, max_seconds?;
+still: path, time_s, out, height?; proxy: path, start_s, end_s, out, height?, live?;
+strip: path, start_s, end_s, out, width?; cut: path, start_s, end_s, out, mode?, tolerance_s?. Keys that start with "_"
+belong to the caller and are ignored.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 
@@ -37,6 +38,12 @@ def cut_proxy(payload: dict[str, Any]) -> dict[str, Any]:
     from curation.media.proxy import write_proxy
 
     return write_proxy(**_arguments(payload))
+
+
+def be_ready(_payload: dict[str, Any]) -> dict[str, Any]:
+    """Load what the first proxy of a process would wait for."""
+    importlib.import_module("curation.media.proxy")
+    return {}
 
 
 def cut_clip(payload: dict[str, Any]) -> dict[str, Any]:

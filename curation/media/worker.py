@@ -27,6 +27,7 @@ TASKS = {
     "shots": "curation.media.tasks:find_shots",
     "still": "curation.media.tasks:cut_still",
     "proxy": "curation.media.tasks:cut_proxy",
+    "ready": "curation.media.tasks:be_ready",
     "strip": "curation.media.tasks:draw_strip",
     "cut": "curation.media.tasks:cut_clip",
     "features": "curation.extractors.run:extract_file",
