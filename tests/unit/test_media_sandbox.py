@@ -322,3 +322,11 @@ def test_little_work_starts_one_process_and_much_work_more(monkeypatch: pytest.M
     with Sandbox(3, environment=SELFTEST) as hasty:
         assert len(list(hasty.imap("selftest.slow", [{"seconds": 0.1}] * 3))) == 3
         assert len(psutil.Process().children()) == before + 3
+
+
+def test_warm_starts_all_processes_and_they_answer() -> None:
+    with Sandbox(workers=2) as sandbox:
+        sandbox.warm()
+        assert len(sandbox._pool._threads) == 2
+        assert sandbox.call("ready", {}) == {}
+        assert len(sandbox._pool._threads) == 2
