@@ -143,12 +143,13 @@ def precision_breadth(
             }
         )  # fmt: skip
     reach_x = 1.12 * max(100.0, *(point.breadth for point in points))
-    notes, shapes = _point_names(points, shown, reach_x, random, height, dark), []
+    notes: list[dict[str, Any]] = []
+    shapes: list[dict[str, Any]] = []
     if random is not None:
         shapes.append({**_LEVEL, "y0": random, "y1": random, "line": {"color": colours.muted, "dash": "dot"}})
-        font = {"color": colours.muted, "size": 12}
-        notes.append({"x": 0, "xref": "paper", "y": random, "text": "random", "xanchor": "left", "yshift": 9})
-        notes[-1]["font"] = font
+        beside = {"x": 0, "xref": "paper", "y": random, "xanchor": "left", "yshift": 9}
+        notes.append({**beside, "text": "random", "font": {"color": colours.muted, "size": 12}})
+    notes += _point_names(points, shown, reach_x, random, height, dark)
     shares = {"title": {"text": "clips that correspond, %"}, "range": [0, TOP_OF_SHARES], "automargin": False}
     breadth = {"title": {"text": "breadth, % of candidates'"}, "range": [0, reach_x], "ticksuffix": " %", "nticks": 6}
     return _figure(

@@ -53,8 +53,9 @@ def test_nothing_starts_a_shell(path: Path) -> None:
 
 
 def test_no_page_draws_html_from_data() -> None:
-    drawn = [(path.name, ast.unparse(call)) for path in SOURCES for name, call in calls(path) if name == "st.html"]
-    assert drawn == [("main.py", "st.html(ROOT / 'assets' / 'style.css')")]
+    drawn = {ast.unparse(call.args[0]) for path in SOURCES for name, call in calls(path) if name == "st.html"}
+    ours = {one for one in drawn if one.startswith("bars.")}  # escapes what it is given: tests/unit/test_bars.py
+    assert drawn - ours == {"ROOT / 'assets' / 'style.css'"}
     for path in SOURCES:
         for name, call in calls(path):
             assert not any(keyword.arg == "unsafe_allow_html" for keyword in call.keywords), (path, name)

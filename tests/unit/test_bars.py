@@ -56,6 +56,13 @@ def test_nothing_says_so(html):
     assert "Nothing to count yet." in html and "height:99px" in html and "<b" not in html
 
 
-def test_a_name_is_text():
-    html = bars.rows(bars.Shares(['<img src=x onerror="1">'], np.ones(1), np.ones(1)), dark=False, height=99)
-    assert "<img" not in html and "&lt;img" in html
+def test_names_are_text():
+    bad, one = '<img src=x onerror="1">', np.ones(1)
+    shares = bars.Shares([bad], one, one)
+    for html in (
+        bars.rows(shares, title=bad, dark=False, height=99),
+        bars.columns(shares, title=bad, axis=bad, dark=False, height=99),
+        bars.balance(np.array([3]), np.array([1]), modality="visual", labels=[bad], dark=True, height=99),
+        bars.nothing(bad, 99),
+    ):
+        assert "<img" not in html and '="1"' not in html and "&lt;img" in html
