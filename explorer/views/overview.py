@@ -124,6 +124,8 @@ def stage_lines(statuses: Sequence[Any], counts: Mapping[str, str]) -> list[Stag
         icon, state = _STAGE_STATES.get(status.state, (":material/help:", status.state))
         reason = status.reason if status.state == "stale" else ""
         figure = counts.get(status.stage, "") or words.MISSING
+        if status.state == "imported" and status.stage not in counts:
+            icon, state = ":material/remove:", "not brought in"
         lines.append(StageLine(status.stage, STAGE_NOUNS.get(status.stage, status.stage), figure, icon, state, reason))
     return lines
 

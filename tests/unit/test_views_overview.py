@@ -52,7 +52,7 @@ def test_a_job_that_went_well_is_news_for_a_while() -> None:
 
 def test_stages_and_their_figures() -> None:
     facts = {
-        "videos": {"rows": 1204}, "filtered": {"kept": 1180}, "clips": {"rows": 3377, "hours": 9.38}, "layers": 10,
+        "videos": {"rows": 1204}, "clips": {"rows": 3377, "hours": 9.38}, "layers": 10,
         "clusterings": 10, "selections": [{"clips": 675}], "maps": 2, "healthy": 3012,
     }  # fmt: skip
     statuses = [
@@ -62,11 +62,12 @@ def test_stages_and_their_figures() -> None:
         SimpleNamespace(stage="select", state="blocked", reason="no clusters"),
         SimpleNamespace(stage="features", state="imported", reason="elsewhere"),
         SimpleNamespace(stage="health", state="done", reason=""),
+        SimpleNamespace(stage="filter", state="imported", reason="elsewhere"),
     ]
     lines = overview.stage_lines(statuses, overview.stage_counts(facts))
-    figures = ["1,204", "3,377 · 9.4 h", "10 layers", "675 clips", "10 layers", "3,012 healthy"]
+    figures = ["1,204", "3,377 · 9.4 h", "10 layers", "675 clips", "10 layers", "3,012 healthy", "–"]
     assert [line.figure for line in lines] == figures
-    assert [line.state for line in lines] == ["done", "done", "out of date", "not made yet", "brought in", "done"]
+    assert [line.state for line in lines] == ["done", "done", "out of date", "not made yet", "brought in", "done", "not brought in"]
     assert lines[2].reason == "count changed" and lines[3].reason == ""
     assert overview.next_step(lines) == "clusters, selection"
     assert overview.stage_counts({"layers": 0, "selections": [], "clusterings": 0, "maps": 0}) == {}
