@@ -270,6 +270,20 @@ def _run_at(info: dict[str, Any], clips: int) -> None:
 def draw_runs(ws: Workspace, run: str) -> None:
     """The list of runs: one is shown on every page, two are compared."""
     found = data.selections(ws)
+    st.subheader("Runs", anchor=False)
+    if len(found) == 1:
+        st.caption("This is the only run. Run again, with other settings, to compare two here.")
+    else:
+        st.caption("Mark one to show it on every page, two to compare them.")
+        _run_list(found)
+    other = param("with")
+    if other in found and other != run:
+        _compare(ws, run, other)
+    elif other:
+        set_params(**{"with": None})
+
+
+def _run_list(found: dict[str, dict[str, Any]]) -> None:
     frame = pd.DataFrame(
         {
             "run": list(found),
@@ -290,8 +304,6 @@ def draw_runs(ws: Workspace, run: str) -> None:
         elif len(names) >= 2:
             set_params(run=names[0], **{"with": names[1], "n": None})
 
-    st.subheader("Runs", anchor=False)
-    st.caption("Mark one to show it on every page, two to compare them.")
     st.dataframe(
         frame.style.format({"mi": words.number, "beyond": words.signed}),
         key="run.list",
@@ -309,11 +321,6 @@ def draw_runs(ws: Workspace, run: str) -> None:
             "state": "State",
         },
     )
-    other = param("with")
-    if other in found and other != run:
-        _compare(ws, run, other)
-    elif other:
-        set_params(**{"with": None})
 
 
 def _beyond(info: dict[str, Any]) -> float:

@@ -67,7 +67,15 @@ def test_stages_and_their_figures() -> None:
     lines = overview.stage_lines(statuses, overview.stage_counts(facts))
     figures = ["1,204", "3,377 · 9.4 h", "10 layers", "675 clips", "10 layers", "3,012 healthy", "–"]
     assert [line.figure for line in lines] == figures
-    assert [line.state for line in lines] == ["done", "done", "out of date", "not made yet", "brought in", "done", "not brought in"]
+    assert [line.state for line in lines] == [
+        "done",
+        "done",
+        "out of date",
+        "not made yet",
+        "brought in",
+        "done",
+        "not brought in",
+    ]
     assert lines[2].reason == "count changed" and lines[3].reason == ""
     assert overview.next_step(lines) == "clusters, selection"
     assert overview.stage_counts({"layers": 0, "selections": [], "clusterings": 0, "maps": 0}) == {}
