@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A room and the rooms it may import. Every room may import itself and `curation.errors`.
 GROUND = {"atomic", "locks", "progress", "setting", "config", "setting_list", "records", "checkpoint", "sourcespec"}
-GROUND |= {"feature_rows", "lines", "remembered", "sql_sandbox", "urls", "raw_file", "remote", "migrations"}
+GROUND |= {"feature_rows", "lines", "remembered", "sql_sandbox", "urls", "raw_file", "remote", "migrations", "strings"}
 STORE = GROUND | {"workspace", "columns"}
 NUMBERS = {"kernels", "checks"}
 API = {"clustering", "selection", "information"}
@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "records": {"urls"},
     "urls": set(),
     "raw_file": set(),
+    "strings": set(),
     "remote": {"urls", "raw_file"},
     "sourcespec": {"urls"},
     "migrations": GROUND,

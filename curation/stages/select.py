@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation import columns, review
+from curation import columns, review, strings
 from curation.atomic import replacing, write_array, write_json
 from curation.checkpoint import Checkpoint
 from curation.checks import parse_budget
@@ -74,7 +74,8 @@ class SelectWork(Work):
         self._modalities = [_modality(context.workspace, name) for name in self._names]
         self._assignments, self._rows = assignment_matrix(context.workspace, self._names)
         self._keep_scope(context.config.select.where)
-        self._clips = context.workspace.table("clips", ["clip_id", "source", "start_s", "end_s"])
+        times = context.workspace.table("clips", ["start_s", "end_s"])
+        self._durations_s = times["end_s"].to_numpy() - times["start_s"].to_numpy()
         self._selection: Selection | None = None
         self.parts = [Part(0, len(self._rows))]
 
@@ -83,9 +84,8 @@ class SelectWork(Work):
 
     def run(self, part: Part) -> None:
         settings = self._context.config.select
-        clips = self._clips.take(pa.array(self._rows))
-        durations_s = clips["end_s"].to_numpy() - clips["start_s"].to_numpy()
-        _, groups = np.unique(np.asarray(clips["source"].to_pylist(), dtype=object).astype(str), return_inverse=True)
+        durations_s = self._durations_s[self._rows]
+        groups = strings.compact(strings.codes_of(self._clip_column("source"))[self._rows])
         taken = taken_of_a_batch(settings, durations_s)
         needs_features = METHODS[settings.method].needs_features
         checkpoint = Checkpoint(self._folder / "checkpoint.npz", self._target.fingerprint)
@@ -130,6 +130,10 @@ class SelectWork(Work):
                 f"{settings.selection_size} clips of each batch would fill the budget in fewer than {STEPS_MIN} "
                 f"batches, and the first has nothing to compare with: {taken} at a time were taken instead."
             )
+
+    def _clip_column(self, name: str) -> pa.ChunkedArray:
+        """A column of all clips; not kept, as ids are the largest thing there is."""
+        return self._context.workspace.table("clips", [name])[name]
 
     def _keep_scope(self, where: str) -> None:
         """Leave only the candidates that meet the scope's condition."""
@@ -200,7 +204,7 @@ class SelectWork(Work):
         key = _like_key(workspace, name)
         # By id: the rows of a selection that was made of another list of clips are other clips now
         picked = pq.read_table(workspace.artefact_path(key) / "picks.parquet", columns=["clip_id"])["clip_id"]
-        return np.flatnonzero(pc.is_in(self._clips["clip_id"].take(pa.array(self._rows)), picked.combine_chunks()))
+        return np.flatnonzero(pc.is_in(strings.values_at(self._clip_column("clip_id"), self._rows), picked.combine_chunks()))
 
     def finish(self) -> Report:
         found = self._selection
@@ -208,7 +212,7 @@ class SelectWork(Work):
         workspace, settings = self._context.workspace, self._context.config.select
         folder = self._folder
         rows = self._rows[found.order]
-        ids = self._clips["clip_id"].take(pa.array(rows))
+        ids = strings.values_at(self._clip_column("clip_id"), rows)
         picks = pa.table(
             [
                 pa.array(np.arange(1, len(rows) + 1)),
@@ -223,10 +227,9 @@ class SelectWork(Work):
         with replacing(folder / "curve.parquet") as temporary:
             pq.write_table(pa.table({key: np.asarray(value) for key, value in found.curve.items()}), temporary)
         for name, values in {"scores": found.scores, **{f"score_{k}": v for k, v in found.columns.items()}}.items():
-            everywhere = np.full(self._clips.num_rows, np.nan)
+            everywhere = np.full(len(self._durations_s), np.nan)
             everywhere[self._rows] = values
             write_array(folder / f"{name}.npy", everywhere)
-        spans = self._clips.take(pa.array(rows))
         facts: dict[str, Any] = {
             CLIPS_FINGERPRINT: self._clips_fingerprint,
             "method": settings.method,
@@ -242,8 +245,8 @@ class SelectWork(Work):
             "score_columns": sorted(found.columns),
             "clips": len(rows),
             "candidates": len(self._rows),
-            "without_value": int(self._clips.num_rows - len(self._rows)),
-            "hours": _hours(spans["end_s"].to_numpy() - spans["start_s"].to_numpy()),
+            "without_value": len(self._durations_s) - len(self._rows),
+            "hours": _hours(self._durations_s[rows]),
             "objective": found.objective,
             "clusterings": {
                 name: workspace.require(f"clusterings/{name}", "cluster").fingerprint for name in self._names

@@ -1,0 +1,35 @@
+"""Columns of text: against plain Python."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from curation import strings
+
+VALUES = ["b", "", "é", "a", "b", None, "Z", "a", "\U0001f600", "\uffff"]
+
+
+@pytest.mark.parametrize("chunks", [[10], [3, 7], [0, 5, 5], []])
+def test_codes_are_those_of_a_plain_sort(chunks: list[int]) -> None:
+    values = VALUES[: sum(chunks)]
+    edges = np.cumsum([0, *chunks])
+    column = pa.chunked_array([values[a:b] for a, b in zip(edges, edges[1:])], pa.string())
+    plain = np.asarray(values, dtype=object).astype(str)
+    assert strings.codes_of(column).tolist() == (np.unique(plain, return_inverse=True)[1].tolist() if values else [])
+
+
+def test_compact_leaves_no_gap_and_keeps_the_order() -> None:
+    codes = np.array([7, 3, 3, 9, 0])
+    assert strings.compact(codes).tolist() == np.unique(codes, return_inverse=True)[1].tolist()
+    assert strings.compact(np.zeros(0, np.int64)).tolist() == []
+
+
+def test_values_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strings, "PIECE", 3)
+    column = pa.chunked_array([VALUES[:4], VALUES[4:]], pa.string())
+    rows = np.array([9, 0, 5, 5, 2, 8, 1])
+    found = strings.values_at(column, rows)
+    assert found.type == pa.string() and found.to_pylist() == [VALUES[row] for row in rows]
+    assert strings.values_at(column, rows[:0]).to_pylist() == []
