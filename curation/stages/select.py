@@ -204,7 +204,8 @@ class SelectWork(Work):
         key = _like_key(workspace, name)
         # By id: the rows of a selection that was made of another list of clips are other clips now
         picked = pq.read_table(workspace.artefact_path(key) / "picks.parquet", columns=["clip_id"])["clip_id"]
-        return np.flatnonzero(pc.is_in(strings.values_at(self._clip_column("clip_id"), self._rows), picked.combine_chunks()))
+        ids = strings.values_at(self._clip_column("clip_id"), self._rows)
+        return np.flatnonzero(pc.is_in(ids, picked.combine_chunks()))
 
     def finish(self) -> Report:
         found = self._selection
