@@ -8,7 +8,8 @@ for the next time) and selected from. Measured, in milliseconds:
 - *cold tab*: from opening the address in a new browser context to the page's last change, and the same for an empty
   Streamlit app in the same run, so that the difference is the page's own;
 - *page*: from clicking its name in an open session to the last change of the page;
-- *interaction*: from the input to the last change of the page that it caused (one animation frame added).
+- *interaction*: from the input to the last change of the page that it caused (one animation frame added);
+- *floor*: the same on a plain Streamlit page that holds a slider and its number.
 
 Two times are given: to the last change that is *painted in the window* (1440 x 900 pixels), which is what a person
 waits for, and to the last change of the *whole page*, also below the window's edge. A change is any mutation of the
@@ -318,6 +319,7 @@ def measure(browser: Browser, path: Path, home: Path, repeats: int) -> list[str]
                 link = warm.page.locator('[data-testid="stSidebar"]').get_by_role("link", name=name, exact=True)
                 warm.act(lambda _, link=link: link.click(), opened[name])
         lines += [f"| page: {name} | {taken.row()} |" for name, taken in opened.items()]
+        lines.append(f"| floor: a page of a slider and its number | {floor_of(browser, home, repeats).row()} |")
         first_gb = _memory(server)
         for what, (name, more, action) in INTERACTIONS.items():
             taken, failed = Taken(), ""
@@ -332,6 +334,19 @@ def measure(browser: Browser, path: Path, home: Path, repeats: int) -> list[str]
             print(lines[-1], flush=True)
         lines += _two_sessions(browser, url, path, warm, repeats, first_gb, server)
     return lines
+
+
+def floor_of(browser: Browser, home: Path, repeats: int) -> Taken:
+    """What Streamlit and the browser take by themselves for an interaction."""
+    script, taken = home / "floor.py", Taken()
+    script.write_text("import streamlit as st\nst.title('Floor')\nst.text(st.slider('n', 0, 1000, 500))\n", "utf-8")
+    with serving(str(script), home, home) as (url, _):
+        session = Session(browser, url)
+        session.open(url)
+        for _ in range(repeats):
+            session.act(_slide, taken)
+        session.close()
+    return taken
 
 
 def _two_sessions(
