@@ -15,13 +15,19 @@ def codes_of(column: pa.ChunkedArray) -> np.ndarray:
 
     A missing value counts as the text `None`.
     """
-    encoded = column.cast(pa.large_string()).fill_null("None").dictionary_encode().unify_dictionaries()
-    if not len(encoded):
+    if not len(column):
         return np.zeros(0, np.int64)
+    # Each chunk by itself first: of the texts only the different ones are held twice
+    encoded = pa.chunked_array([_encoded(chunk) for chunk in column.chunks]).unify_dictionaries()
     order = pc.array_sort_indices(encoded.chunk(0).dictionary).to_numpy()
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     return np.concatenate([place[chunk.indices.to_numpy()] for chunk in encoded.chunks])
+
+
+def _encoded(chunk: pa.Array) -> pa.DictionaryArray:
+    found = chunk.fill_null("None").dictionary_encode()
+    return pa.DictionaryArray.from_arrays(found.indices, found.dictionary.cast(pa.large_string()))
 
 
 def compact(codes: np.ndarray) -> np.ndarray:
