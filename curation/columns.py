@@ -11,9 +11,9 @@ import re
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curation import strings
 from curation.errors import InputError, SettingError
 from curation.workspace import Workspace
 
@@ -82,8 +82,7 @@ def duplicates(workspace: Workspace) -> np.ndarray:
 
     A group that was found and holds copies of an id is one group with them.
     """
-    ids = workspace.table("clips", ["clip_id"])["clip_id"]
-    group = pc.dictionary_encode(ids).combine_chunks().indices.to_numpy().astype(np.int64)
+    group = strings.first_rows(workspace.table("clips", ["clip_id"])["clip_id"])
     if finds_duplicates(workspace):
         found = workspace.table("health", [DUPLICATE])[DUPLICATE].to_numpy()
         alike = found >= 0

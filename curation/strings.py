@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.kernels.texts import hash_texts
+
 PIECE = 1 << 22
 """Values that are taken at once."""
 
@@ -35,6 +37,33 @@ def compact(codes: np.ndarray) -> np.ndarray:
     used = np.zeros(int(codes.max(initial=-1)) + 1, bool)
     used[codes] = True
     return (np.cumsum(used) - 1)[codes]
+
+
+def first_rows(column: pa.ChunkedArray) -> np.ndarray:
+    """For each value the first row that holds the same, int64 (n,); its own where it stands there first.
+
+    Values are told apart by a hash, and only those that share one are compared.
+    """
+    hashes = np.concatenate([np.zeros(0, np.uint64), *map(_hashes, column.chunks)])
+    rows = np.arange(len(hashes))
+    ordered = np.sort(hashes)
+    shared = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    del ordered
+    if len(shared):
+        place = np.minimum(np.searchsorted(shared, hashes), len(shared) - 1)
+        doubtful = np.flatnonzero(shared[place] == hashes)
+        codes = codes_of(values_at(column, doubtful))
+        first = np.empty(int(codes.max()) + 1, np.int64)
+        first[codes[::-1]] = doubtful[::-1]  # the last to be written is the first row
+        rows[doubtful] = first[codes]
+    return rows
+
+
+def _hashes(chunk: pa.Array) -> np.ndarray:
+    texts = chunk.fill_null("None").cast(pa.large_string())
+    _, offsets, data = texts.buffers()
+    places = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    return hash_texts(places, np.frombuffer(data if data is not None else b"", np.uint8))
 
 
 def values_at(column: pa.ChunkedArray, rows: np.ndarray) -> pa.ChunkedArray:

@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "records": {"urls"},
     "urls": set(),
     "raw_file": set(),
-    "strings": set(),
+    "strings": {"kernels"},
     "remote": {"urls", "raw_file"},
     "sourcespec": {"urls"},
     "migrations": GROUND,

@@ -26,6 +26,22 @@ def test_compact_leaves_no_gap_and_keeps_the_order() -> None:
     assert strings.compact(np.zeros(0, np.int64)).tolist() == []
 
 
+@pytest.mark.parametrize("chunks", [[10], [3, 7], [0, 5, 5], []])
+def test_first_rows_are_those_of_plain_python(chunks: list[int]) -> None:
+    values = VALUES[: sum(chunks)]
+    edges = np.cumsum([0, *chunks])
+    column = pa.chunked_array([values[a:b] for a, b in zip(edges, edges[1:])], pa.string())
+    assert strings.first_rows(column).tolist() == [values.index(value) for value in values]
+    if values:
+        assert strings.first_rows(column.slice(2)).tolist() == [values[2:].index(value) for value in values[2:]]
+
+
+def test_texts_that_share_a_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strings, "hash_texts", lambda offsets, _data: np.zeros(len(offsets) - 1, np.uint64))
+    column = pa.chunked_array([["x", "y", "x", "z", "y"]], pa.string())
+    assert strings.first_rows(column).tolist() == [0, 1, 0, 3, 1]
+
+
 def test_values_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strings, "PIECE", 3)
     column = pa.chunked_array([VALUES[:4], VALUES[4:]], pa.string())
