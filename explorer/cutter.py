@@ -97,7 +97,7 @@ class Cutter:
     def call(self, task: str, payload: dict[str, Any], *, waited: bool = False) -> dict[str, Any]:
         """Run a task in a worker; blocks."""
         found = dict(self._sandbox(waited=waited).call(task, payload))
-        if True not in self._sandboxes:  # a still was seen: a clip will be clicked next
+        if set(self._sandboxes) == {False}:  # a still was seen: a clip will be clicked next
             self._sandbox(waited=True).warm()
         return found
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from curation.kernels.compiled import compiled
 
-_SHARE = 1.1
-"""So many times as many rows are looked at as are wanted, and some more, as hashes fall unevenly."""
+_SHARE, _MORE = 1.1, 2000
+"""There is room for so many times as many rows as are wanted, and some more, as hashes fall unevenly."""
 
 
 @compiled()
@@ -50,11 +50,11 @@ def hashes(rows: np.ndarray, seed: int) -> np.ndarray:
 
 def first(rows: np.ndarray, seed: int, n: int) -> np.ndarray:
     """The first `n` of `rows`, int (m,), in the seed's order, in one pass over them and a sort of about `n`."""
-    room = min(len(rows), int(_SHARE * n) + 2000)
+    room = min(len(rows), int(_SHARE * n) + _MORE)
     kept, keys = np.empty(room, rows.dtype), np.empty(room, np.uint64)
-    limit = 2**64 - 1 if room == len(rows) else int(2**64 * (room - 1000) / len(rows))
+    limit = 2**64 - 1 if room == len(rows) else 2**64 * (n + room) // (2 * len(rows))
     found = _below(rows, _start(seed), np.uint64(limit), kept, keys)
-    if not min(n, len(rows)) <= found <= room:  # once in a very long time
+    if not min(n, len(rows)) <= found <= room:  # further off than 6 standard deviations
         kept, keys, found = rows, hashes(rows, seed), len(rows)
     return kept[:found][np.argsort(keys[:found], kind="stable")[:n]]
 

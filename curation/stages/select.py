@@ -86,7 +86,7 @@ class SelectWork(Work):
         settings = self._context.config.select
         durations_s = self._durations_s[self._rows]
         groups = strings.compact(strings.codes_of(self._clip_column("source"))[self._rows])
-        pa.default_memory_pool().release_unused()
+        pa.default_memory_pool().release_unused()  # the texts of the sources: gigabytes that the choice needs
         taken = taken_of_a_batch(settings, durations_s)
         needs_features = METHODS[settings.method].needs_features
         checkpoint = Checkpoint(self._folder / "checkpoint.npz", self._target.fingerprint)

@@ -60,6 +60,7 @@ def test_a_finished_run_stands_beside_its_controls(open_page: OpenPage, tmp_path
     assert metrics["Correspond"] == "100.0 %"
     assert "permuted sounds 0.70 · random 0.50 (same size)" in texts(page)
     assert "12 clips with a known answer · 95 % interval 76–100 %" in texts(page)
+    assert "This is the only run." in texts(page)
 
 
 def test_sliding_the_budget_shows_the_first_picks(open_page: OpenPage, tmp_path: Path) -> None:
@@ -129,6 +130,7 @@ def test_two_runs_compared(open_page: OpenPage, tmp_path: Path) -> None:
     shutil.copytree(ws.artefact_path("selections/main"), second)
     page = open_page("selection", ws, run="main", **{"with": "second"})
     assert "12 clips in both (100 % of those in either; by chance 2 clips)" in texts(page)
+    assert "Mark one to show it" in texts(page) and "only run" not in texts(page)
 
 
 def test_the_live_curve_of_a_running_job(open_page: OpenPage, tmp_path: Path) -> None:

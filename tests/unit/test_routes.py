@@ -216,6 +216,14 @@ def test_two_listen_to_one_cut(workspace: Workspace, monkeypatch: pytest.MonkeyP
     assert one.body[4:8] == two.body[4:8] == b"ftyp"
 
 
+def test_what_a_person_waits_for_is_ready_after_the_first_still() -> None:
+    cutter = Cutter()
+    cutter.call("ready", {}, waited=False)
+    assert set(cutter._sandboxes) == {False, True}
+    cutter.close()
+    assert not cutter._sandboxes
+
+
 def test_a_proxy_answers_ranges(workspace: Workspace) -> None:
     url = routes.proxy_url(workspace, clip(0))
     whole = get(url).body
