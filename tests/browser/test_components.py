@@ -247,6 +247,19 @@ def test_player_says_when_a_clip_is_missing(browser_page, url):
     browser_page.get_by_text("gone", exact=True).wait_for()  # the server's own sentence
 
 
+def test_player_asks_again_for_a_clip_that_another_one_let_go_of(browser_page, url):
+    opened(browser_page, url, "show=player", ".player video")
+    browser_page.wait_for_function("() => [...window.__concord.blobs.keys()].some((key) => key.endsWith('/b.mp4'))")
+    browser_page.evaluate("() => window.__concord.blobs.forEach((blob) => URL.revokeObjectURL(blob))")
+    browser_page.get_by_role("button", name="Next clip").click()
+    browser_page.get_by_text("at=1").wait_for()
+    browser_page.wait_for_function(
+        "() => [...document.querySelectorAll('*')].some((e) => [...(e.shadowRoot?.querySelectorAll('video') ?? [])]"
+        ".some((v) => v.src.endsWith('/b.mp4') && v.readyState >= 2))"
+    )
+    assert browser_page.get_by_text("This clip could not be played").count() == 0
+
+
 def test_player_keeps_its_controls_in_one_row(browser_page, url):
     for width in (360, 400, 480, 700, 1000):
         browser_page.set_viewport_size({"width": width, "height": 800})

@@ -404,6 +404,11 @@ class Player {
   failed() {
     if (!this.url || !this.video.error) return;
     const url = this.url;
+    if (this.video.src.startsWith("blob:")) { // copies are shared: a player that went may have let go of this one
+      shared.blobs.delete(url);
+      this.swap(this.arriving ?? 0, !this.video.paused);
+      return;
+    }
     const say = (text) => this.note("error", "This clip could not be played", text,
       ["Try again", () => { this.cover.classList.add("hidden"); this.video.src = url; this.play(); }]);
     say("");
