@@ -99,21 +99,24 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def row_of(folder: Path, n_workers: int) -> str:
-    """One row of the table: the floor before and after the stages, the quicker one counts."""
+    """One row of the table: one run of the stages, as a user's is; the floor before and after it, the quicker one
+    counts."""
     floors = [plain(folder, n_workers)]
     with tempfile.TemporaryDirectory() as temporary:
         workspace = Workspace.create(Path(temporary) / "ws", roots=[str(folder)])
         workspace.configure({"resources.workers": str(n_workers)})
-        took = {name: timed(lambda name=name: pipeline.run(workspace, Progress(), only=[name])) for name in STAGES}
+        stages: dict[str, float] = {}
+        all_s, all_busy = timed(
+            lambda: pipeline.run(
+                workspace, Progress(), only=STAGES, on_stage=lambda name, report, took: stages.update({name: took})
+            )
+        )
         clips = workspace.n_rows("clips")
     floors.append(plain(folder, n_workers))
     floor_s, floor_busy = (min(floor[i] for floor in floors) for i in (0, 1))
-    all_s, all_busy = (sum(each[i] for each in took.values()) for i in (0, 1))
-    stages = " | ".join(
-        f"{took[name][0]:.1f} ({took[name][1]:.1f})" for name in ("scan", "segment", "features", "health")
-    )
+    columns = " | ".join(f"{stages[name]:.1f}" for name in ("scan", "segment", "features", "health"))
     return (
-        f"| {folder.name}, {len(media_of(folder))} | {clips} | {floor_s:.1f} ({floor_busy:.1f}) | {stages} "
+        f"| {folder.name}, {len(media_of(folder))} | {clips} | {floor_s:.1f} ({floor_busy:.1f}) | {columns} "
         f"| {all_s:.1f} ({all_busy:.1f}) | {clips / all_s:.1f} | {all_s / floor_s:.2f} | {all_busy / floor_busy:.2f} |"
     )
 

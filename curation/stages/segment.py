@@ -33,6 +33,7 @@ from curation.stage import Part, Report, Stage, StageContext, Target, Work
 from curation.workspace import Workspace, fingerprint_of
 
 VIDEOS_PER_PART = 64
+MUCH_S = 60.0  # of video: worth all processes at once, however the first one fares
 SAVE_EVERY_S = 20.0  # what a kill costs at most, beside the files under way
 
 
@@ -118,7 +119,10 @@ class SegmentWork(Work):
         again = []
         if not videos:
             return
-        outcomes = self._workers().imap("shots", [self._payload(video) for video in videos])
+        much = sum(video["duration_s"] for video in videos) >= MUCH_S
+        outcomes = self._workers().imap(
+            "shots", [self._payload(video) for video in videos], patience_s=0.0 if much else None
+        )
         for outcome in only_unchanged(outcomes, lambda found: _stamp(videos[found.index])):
             self._context.progress.check_cancelled()
             if outcome.error is not None and "_task" in outcome.payload:

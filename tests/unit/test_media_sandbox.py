@@ -317,10 +317,9 @@ def test_little_work_starts_one_process_and_much_work_more(monkeypatch: pytest.M
     monkeypatch.setattr(pools, "PATIENCE_S", 5.0)
     with Sandbox(3, environment=SELFTEST) as patient:
         assert len({o.value["pid"] for o in patient.imap("selftest.echo", [{}] * 9) if o.value}) == 1
-    monkeypatch.setattr(pools, "PATIENCE_S", 0.0)
     before = len(psutil.Process().children())
     with Sandbox(3, environment=SELFTEST) as hasty:
-        assert len(list(hasty.imap("selftest.slow", [{"seconds": 0.1}] * 3))) == 3
+        assert len(list(hasty.imap("selftest.slow", [{"seconds": 0.1}] * 3, patience_s=0.0))) == 3
         assert len(psutil.Process().children()) == before + 3
 
 
