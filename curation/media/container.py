@@ -60,7 +60,7 @@ class MediaFile:
     origin_s: float
     errors: list[str] = field(default_factory=list)
     touched: bool = False  # True once packets were read: going back to the start then means opening again
-    wanted: tuple[bool, bool] = (True, True)  # whether picture and sound were asked for
+    wanted: tuple[bool, bool, int] = (True, True, 1)  # whether picture and sound were asked for, and threads
     handle: Any = None  # what FFmpeg reads from where that is not the path itself
 
     def reopen(self) -> None:
@@ -142,8 +142,13 @@ def display_name(path: str | Path) -> str:
 
 
 @contextmanager
-def open_media(path: str | Path, *, want_video: bool = True, want_audio: bool = True) -> Iterator[MediaFile]:
+def open_media(
+    path: str | Path, *, want_video: bool = True, want_audio: bool = True, threads: int = 1
+) -> Iterator[MediaFile]:
     """Open `path`, choose at most one video and one audio stream, close at the end.
+
+    threads: that decode pictures. More than one is for what somebody waits for: runs decode a file a process, and where
+    a stream is damaged threads may turn errors into other pictures.
 
     The streams are FFmpeg's "best" ones; a cover picture is no video. Raises `MediaError`; `no_streams` only when
     the file has neither picture nor sound at all.
@@ -154,7 +159,7 @@ def open_media(path: str | Path, *, want_video: bool = True, want_audio: bool = 
         container = _open(target, path)
         media = None
         try:
-            media = _choose(container, path if is_url(path) else Path(path), want_video, want_audio)
+            media = _choose(container, path if is_url(path) else Path(path), want_video, want_audio, threads)
             media.handle = handle
             yield media
         finally:
@@ -219,7 +224,7 @@ def looks_like_media(path: str | Path) -> bool:
     return head.startswith(SIGNATURES) or head[4:8] in BOXES
 
 
-def _choose(container: Any, path: str | Path, want_video: bool, want_audio: bool) -> MediaFile:
+def _choose(container: Any, path: str | Path, want_video: bool, want_audio: bool, threads: int) -> MediaFile:
     videos = [s for s in container.streams.video if not is_cover(s)]
     audios = list(container.streams.audio)
     if not videos and not audios:
@@ -228,12 +233,13 @@ def _choose(container: Any, path: str | Path, want_video: bool, want_audio: bool
     audio = _best(container, "audio", audios) if want_audio else None
     for stream in (video, audio):
         if stream is not None and stream.codec_context is not None:
-            stream.codec_context.thread_count = 1  # one file a process; threads would also change error behaviour
+            stream.codec_context.thread_count = 1
     if video is not None and video.codec_context is not None:
         video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-    return MediaFile(
-        path, container, video, audio, _origin_s(container, videos + audios), wanted=(want_video, want_audio)
-    )
+        if threads > 1:
+            video.codec_context.thread_count, video.codec_context.thread_type = threads, "FRAME"
+    wanted = (want_video, want_audio, threads)
+    return MediaFile(path, container, video, audio, _origin_s(container, videos + audios), wanted=wanted)
 
 
 def is_cover(stream: Any) -> bool:

@@ -18,6 +18,7 @@ from curation.media.reader import SoundFormat
 
 MAX_PROXY_S = 120.0
 MAX_FPS = 30.0
+DECODING_THREADS = 2  # while others scale and encode; from 1080p a clip's first second is there a third sooner
 SOUND_RATE_HZ = 48000
 TICK = Fraction(1, 15360)
 GAP_TICKS = int(0.9 / (MAX_FPS * float(TICK)))
@@ -51,7 +52,7 @@ def write_proxy(
             f"A proxy of {start_s} to {end_s} s with {height} rows cannot be cut.",
             hint=f"Allowed: up to {MAX_PROXY_S:.0f} s, 16 to 2160 rows.",
         )
-    with open_media(path) as media, replacing(Path(out)) as temporary:
+    with open_media(path, threads=DECODING_THREADS) as media, replacing(Path(out)) as temporary:
         growing = Path(live) if live is not None else temporary.with_name(f"{temporary.name[:-8]}0.partial")
         try:
             growing.touch()
