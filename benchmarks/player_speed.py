@@ -61,7 +61,8 @@ WATCH = """
 STILLS = """
 () => {
   const all = (r) => [...r.querySelectorAll('*')].flatMap((e) => [e, ...(e.shadowRoot ? all(e.shadowRoot) : [])]);
-  return all(document).filter((e) => e.tagName === 'IMG' && e.loading === 'lazy').every((e) => e.complete);
+  const inView = (e) => e.getBoundingClientRect().top < innerHeight;
+  return all(document).filter((e) => e.tagName === 'IMG' && e.loading === 'lazy' && inView(e)).every((e) => e.complete);
 }
 """
 
