@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from curation.errors import WorkspaceError
 
@@ -68,7 +69,18 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write `array` as .npy without pickled objects, whole or not at all."""
-    _write(path, lambda handle: np.save(handle, array, allow_pickle=False))
+    # NumPy must not see the file itself: of a full disk it would say only how much is missing, with no error number.
+    _write(path, lambda handle: np.lib.format.write_array(_Writer(handle), array, allow_pickle=False))
+
+
+def new_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.memmap:
+    """An array of zeros in a new .npy file, mapped to be filled in. Its room is taken at once: on a disk that is full
+    a write to a map would end the process. Raises OSError where there is no room."""
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as handle:
+            os.posix_fallocate(handle.fileno(), 0, max(1, path.stat().st_size))
+    return array
 
 
 def read_json(path: Path) -> Any:
@@ -80,6 +92,13 @@ def read_json(path: Path) -> Any:
             f"{path} is not readable JSON ({error}).",
             hint="Restore it from a copy, or remove it and run again.",
         ) from error
+
+
+class _Writer:
+    """What can be written to and nothing else."""
+
+    def __init__(self, handle: IO[bytes]) -> None:
+        self.write = handle.write
 
 
 def _write(path: Path, put: Callable[[IO[bytes]], Any]) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation.atomic import replacing, write_array
+from curation.atomic import new_array, replacing, write_array
 from curation.errors import InputError, SettingError
 from curation.importers.assignments import MODALITIES
 from curation.importers.clips import Placement, clip_columns, place_rows, read_clip_columns
@@ -183,9 +183,7 @@ def _unpack(path: Path, column: str, n_rows: int, plain: Path) -> None:
                 shown = ", ".join(str(size) for size in sorted({dim, *sizes}))
                 raise InputError(f"{path}: the lists in {column} are of different lengths ({shown}).")
             if out is None and dim:
-                out = np.lib.format.open_memmap(
-                    temporary, mode="w+", dtype=np.float16 if half else np.float32, shape=(n_rows, dim)
-                )
+                out = new_array(temporary, np.float16 if half else np.float32, (n_rows, dim))
                 out[:start] = np.nan
             if out is not None:
                 rows = np.full((len(there), dim), np.nan, out.dtype)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.atomic import read_json, replacing
+from curation.atomic import new_array, read_json, replacing
 from curation.errors import InputError, MediaError
 from curation.media.decode import DECODING_VERSION, decode_clips
 from curation.media.probe import probe
@@ -144,8 +144,7 @@ def _join(folder: Path, n_parts: int, n_clips: int, form: TinyFormat) -> TinyCli
     for name in ARRAYS:
         like = getattr(model, name)
         with replacing(folder / f"{name}.npy") as temporary:
-            shape = (n_clips, *like.shape[1:])
-            out = np.lib.format.open_memmap(temporary, mode="w+", dtype=like.dtype, shape=shape)
+            out = new_array(temporary, like.dtype, (n_clips, *like.shape[1:]))
             for k in range(n_parts):
                 with np.load(folder / f"part-{k:06d}.npz", allow_pickle=False) as part:
                     out[part["rows"]] = part[name]

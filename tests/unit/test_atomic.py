@@ -30,6 +30,25 @@ def test_a_full_disk_is_said_in_a_sentence(tmp_path: Path) -> None:
     assert "finished work is kept" in caught.value.hint
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_an_array_on_a_full_disk_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "open", lambda _path, mode: open("/dev/full", mode))  # noqa: SIM115, PTH123
+    for array in (np.zeros(3), np.zeros((50_000, 4), np.float32), np.asfortranarray(np.zeros((300, 400)))):
+        with pytest.raises(WorkspaceError) as caught:
+            atomic.write_array(tmp_path / "a.npy", array)
+        assert caught.value.code == "disk_full"
+
+
+def test_a_mapped_array_takes_its_room_at_once(tmp_path: Path) -> None:
+    with atomic.replacing(tmp_path / "a.npy") as temporary:
+        array = atomic.new_array(temporary, np.float16, (1000, 100))
+        assert temporary.stat().st_blocks * 512 >= 200_000
+        array[7] = 1.0
+        array.flush()
+    back = np.load(tmp_path / "a.npy", allow_pickle=False)
+    assert back.shape == (1000, 100) and back[7].all() and not back[8:].any()
+
+
 def test_a_read_only_folder_is_said_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match="cannot be written"), atomic.replacing(tmp_path / "x"):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
@@ -38,6 +57,9 @@ def test_a_read_only_folder_is_said_in_a_sentence(tmp_path: Path) -> None:
 def test_arrays_come_back_and_objects_are_refused(tmp_path: Path) -> None:
     atomic.write_array(tmp_path / "a.npy", np.arange(6).reshape(2, 3))
     assert np.load(tmp_path / "a.npy", allow_pickle=False).tolist() == [[0, 1, 2], [3, 4, 5]]
+    for array in (np.zeros((0, 4)), np.float16(1.5), np.arange(6).reshape(2, 3).T, np.ones(9, np.uint8)[::2]):
+        atomic.write_array(tmp_path / "c.npy", np.asarray(array))
+        assert np.array_equal(np.load(tmp_path / "c.npy", allow_pickle=False), array)
     with pytest.raises(ValueError, match="Object arrays"):
         atomic.write_array(tmp_path / "b.npy", np.array([{}], dtype=object))
     assert not (tmp_path / "b.npy").exists()
