@@ -1,12 +1,13 @@
 """How long a person waits for a clip to move: from the click on its still in real Chromium, cut anew and kept.
 
-    python benchmarks/player_speed.py FOLDER [--clips 20] [--name player_speed]
+    python benchmarks/player_speed.py FOLDER [--clips 7] [--name player_speed]
 
 FOLDER: videos (`made_videos.py` joins some of 1080p from recorded ones); every tenth second begins a clip. Needs
 playwright and Chromium. Play is pressed by the page's own button as soon as the clicked clip is in the player; the
 clock runs in the browser, from the pointer going down on the still until the video shows a second picture. Clips are
-opened in steps of four, beyond those that are fetched ahead. Beside it, in one process: PyAV decoding from the keyframe
-to the first picture of the clip, which nobody gets around, and the whole cut.
+opened in steps of four, beyond those that are fetched ahead: at rest, once those behind the clip before are there, and
+in a hurry, 1.5 s after the clip before, while they are still being cut. Beside it, in one process: PyAV decoding from
+the keyframe to the first picture of the clip, which nobody gets around, and the whole cut.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -62,15 +64,30 @@ STILLS = """
 () => {
   const all = (r) => [...r.querySelectorAll('*')].flatMap((e) => [e, ...(e.shadowRoot ? all(e.shadowRoot) : [])]);
   const inView = (e) => e.getBoundingClientRect().top < innerHeight;
-  return all(document).filter((e) => e.tagName === 'IMG' && e.loading === 'lazy' && inView(e)).every((e) => e.complete);
+  const stills = all(document).filter((e) => e.tagName === 'IMG' && e.closest('.tile') && inView(e));
+  return stills.every((e) => e.naturalWidth > 0);
 }
+"""
+# Resolves when no resource has come for four seconds.
+QUIET = """
+() => new Promise((resolve) => {
+  let last = performance.now();
+  const watch = new PerformanceObserver(() => { last = performance.now(); });
+  watch.observe({ type: 'resource' });
+  const look = setInterval(() => {
+    if (performance.now() - last < 4000) return;
+    watch.disconnect();
+    clearInterval(look);
+    resolve();
+  }, 100);
+})
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--clips", type=int, default=12)
+    parser.add_argument("--clips", type=int, default=7)
     parser.add_argument("--name", default="player_speed")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
@@ -87,9 +104,12 @@ def main() -> None:
             page.goto(f"{url}/clips?ws={path}")
             page.locator(".tile").nth(3).wait_for(timeout=60_000)
             page.wait_for_function(STILLS, timeout=120_000)  # they are cut as well
-            page.wait_for_timeout(5000)
-            cut = [opened(page, 4 * k + 3) for k in range(options.clips)]
-            kept = [opened(page, 4 * k + 3) for k in range(options.clips)]
+            rest(page)
+            n = options.clips
+            cut = [opened(page, 4 * k + 3, rest) for k in range(n)]
+            hurried = [opened(page, 4 * (n + k) + 3, hurry) for k in range(n)]
+            rest(page)
+            kept = [opened(page, 4 * k + 3, rest) for k in range(n)]
         browser.close()
     lines = [
         "# From the click to the first moving picture",
@@ -102,8 +122,9 @@ def main() -> None:
     for what, taken in (
         ("decoding from the keyframe to the clip's first picture, one process", floors),
         ("the whole cut, one process", cuts),
-        ("a clip that must be cut", cut),
-        ("a clip that was cut before", kept),
+        ("a clip that must be cut, at rest", cut),
+        ("a clip that must be cut, in a hurry", hurried),
+        ("a clip that was cut before, at rest", kept),
     ):
         lines.append(f"| {what} | {np.median(taken):,.0f} | {np.percentile(taken, 95):,.0f} |")
     text = "\n".join(lines) + f"\n\n{options.clips} clips of {CLIP_S:.0f} s.\n"
@@ -111,13 +132,23 @@ def main() -> None:
     (RESULTS / f"{options.name}.md").write_text(text, "utf-8")
 
 
-def opened(page: Page, tile: int) -> float:
-    """Milliseconds from the click on a still to the second picture of its clip."""
+def opened(page: Page, tile: int, after: Callable[[Page], None]) -> float:
+    """Milliseconds from the click on a still to the second picture of its clip; then `after` passes."""
     page.evaluate(WATCH)
     page.locator(".tile").nth(tile).click()
     page.wait_for_function("() => window.moved !== null", timeout=60_000)
-    page.wait_for_timeout(1500)  # the clips behind it are fetched, as while a person looks
+    after(page)
     return float(page.evaluate("() => window.moved"))
+
+
+def hurry(page: Page) -> None:
+    page.wait_for_timeout(1500)
+
+
+def rest(page: Page) -> None:
+    """Until nothing has come for four seconds."""
+    page.wait_for_timeout(500)
+    page.evaluate(QUIET)
 
 
 def floor_of(path: Path, n: int) -> tuple[list[float], list[float]]:

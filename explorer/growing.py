@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 BLOCK_BYTES = 1 << 16
 LOOK_S = 0.01
-GRACE_S = 0.5  # a browser that asks for the whole file leaves the growing one first
+GRACE_S = 0.25  # a browser that asks for the whole file leaves the growing one first
 
 
 async def opened(path: Callable[[], Path | None], is_done: Callable[[], bool]) -> BinaryIO | None:
@@ -49,7 +49,7 @@ async def blocks(file: BinaryIO, is_done: Callable[[], bool]) -> AsyncIterator[b
 
 
 class Audience:
-    """How many wait for each name; `alone(name)` is called half a second after the last one left."""
+    """How many wait for each name; `alone(name)` is called a quarter of a second after the last one left."""
 
     def __init__(self, alone: Callable[[str], None]) -> None:
         self._alone = alone

@@ -48,6 +48,7 @@ WAITING_MAX = 400
 PREVIEW_S = 10.0
 CACHE_BYTES = {"stills": 500 << 20, "proxies": 2 << 30, "strips": 500 << 20}
 PREVIEW_BYTES = 1 << 30
+LEFT_S = 0.1  # how soon it is seen that a browser does not wait for a file any more
 FRESH_S = 60.0  # how long a store's word on size and time of an object holds
 
 
@@ -112,7 +113,7 @@ async def _cut(kind: Kind, span: Span, folder: BoundedFolder, *, live: bool = Fa
 
 
 def _made(kind: Kind, span: Span, folder: BoundedFolder, live: bool) -> Path:
-    if live and not AUDIENCE.waits_for(file_name(kind, span)):  # gone while it stood in line
+    if kind is PROXY and not AUDIENCE.waits_for(file_name(kind, span)):  # gone while it stood in line
         raise MediaError("Nobody waits for this piece any more.", code="cancelled")
     return CUTTER.cut(kind, span, folder, waited=live)
 
@@ -279,7 +280,13 @@ async def _answer(
     if "live" in parameters and request.method == "GET":
         return await _live(span, folder)
     with AUDIENCE.member(file_name(kind, span)):
-        return _file(await _whole(span, folder), kind.content_type)
+        cutting = asyncio.ensure_future(_whole(span, folder))
+        while not cutting.done() and not await request.is_disconnected():
+            await asyncio.wait({cutting}, timeout=LEFT_S)
+        if cutting.done():
+            return _file(await cutting, kind.content_type)
+    _see_to_it(cutting)
+    return Response(status_code=499)  # nobody reads it
 
 
 async def _live(span: Span, folder: BoundedFolder) -> Response:
@@ -292,8 +299,7 @@ async def _live(span: Span, folder: BoundedFolder) -> Response:
         if file is None:
             return _file(await cutting, PROXY.content_type)
         AUDIENCE.hold(name, file)
-    _CUTTING.add(cutting)
-    cutting.add_done_callback(_let_go)
+    _see_to_it(cutting)
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return StreamingResponse(growing.blocks(file, cutting.done), media_type=PROXY.content_type, headers=headers)
 
@@ -313,6 +319,12 @@ async def _whole(span: Span, folder: BoundedFolder, *, live: bool = False) -> Pa
 
 AUDIENCE = growing.Audience(CUTTER.give_up)
 _CUTTING: set[asyncio.Future[Path]] = set()
+
+
+def _see_to_it(cutting: asyncio.Future[Path]) -> None:
+    """Keep a cut that goes on behind its answer, or without one, until it has ended."""
+    _CUTTING.add(cutting)
+    cutting.add_done_callback(_let_go)
 
 
 def _let_go(cutting: asyncio.Future[Path]) -> None:

@@ -86,13 +86,10 @@ class WorkerProcess:
         self._outbox = bytearray(b"".join(pieces))
         limits = _Limits(task, name, time_limit_s, self.memory_limit_mb, (stop, also_stop))
         try:
-            while True:
-                answer = self._next_message(limits)
-                if answer["kind"] == "started":
-                    limits.start_clock()
-                    continue
-                self._recycle()
-                return _value(answer)
+            while (answer := self._next_message(limits))["kind"] == "started":
+                limits.start_clock()
+            if answer["kind"] not in ("value", "error"):
+                raise messages.ProtocolError(f"unexpected message {answer['kind']!r}")
         except messages.ProtocolError as error:
             self.kill()
             raise TaskError(
@@ -102,10 +99,14 @@ class WorkerProcess:
             ) from error
         except _WorkerDied:
             raise self._death(task, name) from None
-        except TaskError as error:
-            if error.code in ("timeout", "out_of_memory", "cancelled"):
-                self.kill()
+        except TaskError:  # a limit was reached, or nobody waits: it is in the middle of something
+            self.kill()
             raise
+        if answer.get("code") == "out_of_memory":
+            self.kill()
+        else:
+            self._recycle()
+        return _value(answer)
 
     def limit_memory(self, limit_mb: int) -> None:
         """Set the limit for the requests to come; a process that already holds too much for a lower one ends."""
@@ -321,8 +322,6 @@ def subject(payload: dict[str, Any]) -> str:
 def _value(answer: dict[str, Any]) -> dict[str, Any]:
     if answer["kind"] == "value":
         return answer["value"]
-    if answer["kind"] != "error":
-        raise messages.ProtocolError(f"unexpected message {answer['kind']!r}")
     raise TaskError(
         str(answer["message"]),
         hint=str(answer["hint"]),

@@ -93,6 +93,14 @@ def test_errors_keep_their_code_and_traceback(pool: Sandbox) -> None:
     assert ours.code == "internal" and "ValueError: asked to fail" in ours.message and "selftest.py" in ours.detail
 
 
+def test_a_task_that_gives_up_by_itself_keeps_its_process() -> None:
+    with Sandbox(1, environment=SELFTEST) as one:
+        first = one.call("selftest.echo", {})["pid"]
+        for code, stays in (("cancelled", True), ("undecodable", True), ("out_of_memory", False)):
+            assert failure(one, "selftest.fail", code=code).code == code
+            assert (one.call("selftest.echo", {})["pid"] == first) is stays
+
+
 def test_chatter_does_not_reach_the_messages(pool: Sandbox) -> None:
     assert pool.call("selftest.chatter", {"lines": 4000}) == {"ok": True}
 

@@ -38,9 +38,14 @@ class Answer:
 
 
 async def ask(
-    url: str, method: str = "GET", *, seen: Callable[[dict[str, Any]], None] = lambda message: None, **headers: str
+    url: str,
+    method: str = "GET",
+    *,
+    seen: Callable[[dict[str, Any]], None] = lambda message: None,
+    gone: Callable[[], bool] = lambda: False,
+    **headers: str,
 ) -> Answer:
-    """One request through ASGI, as a browser on this machine would send it."""
+    """One request through ASGI, as a browser on this machine would send it. `gone`: it does not wait any more."""
     parts = urlsplit(url)
     sent: dict[str, Any] = {"body": b""}
     lines = {"host": "localhost:8501", **{name.replace("_", "-"): value for name, value in headers.items()}}
@@ -52,7 +57,7 @@ async def ask(
     }  # fmt: skip
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.disconnect"} if gone() else {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: dict[str, Any]) -> None:
         seen(message)
@@ -141,12 +146,16 @@ def test_a_proxy_plays_while_it_is_cut(workspace: Workspace, concord_home: Path,
     assert [path.suffix for path in (workspace.path / "media" / "proxies").iterdir()] == [".mp4"]
 
 
-def test_a_cut_ends_when_nobody_waits_for_it(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    ended = []
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_cut_ends_when_nobody_waits_for_it(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    begun, ended = [], []
 
     def endless(_self: Cutter, _task: str, payload: dict[str, Any], *, waited: bool) -> dict[str, Any]:
         live = Path(payload["live"])
         live.write_bytes(b"the first fragment")
+        begun.append(waited)
         for _ in range(3000):
             if not live.exists():
                 ended.append(waited)
@@ -158,7 +167,10 @@ def test_a_cut_ends_when_nobody_waits_for_it(workspace: Workspace, monkeypatch: 
     url = routes.proxy_url(workspace, clip(0))
 
     async def leave() -> None:
-        await _until_begun(f"{url}&live=1")
+        if whole:
+            await ask(url, gone=lambda: bool(begun))
+        else:
+            await _until_begun(f"{url}&live=1")
         gc.collect()
         while routes._CUTTING:
             await asyncio.sleep(0.01)
@@ -166,7 +178,7 @@ def test_a_cut_ends_when_nobody_waits_for_it(workspace: Workspace, monkeypatch: 
     with monkeypatch.context() as patched:
         patched.setattr(Cutter, "call", endless)
         asyncio.run(asyncio.wait_for(leave(), 60))
-    assert ended == [True] and list((workspace.path / "media" / "proxies").iterdir()) == []
+    assert ended == [not whole] and list((workspace.path / "media" / "proxies").iterdir()) == []
     assert get(url).status == 200, "it is cut for whoever asks next"
 
 

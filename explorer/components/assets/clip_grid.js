@@ -1,5 +1,51 @@
+// A browser has six connections to a server. Stills that come near the window take three of them at a time, so that a
+// clip that is clicked never stands in line behind pictures that are still being cut.
+const STILLS_AT_ONCE = 3;
+const STILLS_NEAR = "600px";
+
+class StillLine {
+  constructor() {
+    this.waiting = new Map();
+    this.open = new Set();
+  }
+
+  want(image, url) {
+    this.waiting.set(image, url);
+    this.next();
+  }
+
+  // It has come, failed, or is not wanted any more.
+  done(image) {
+    this.waiting.delete(image);
+    if (this.open.delete(image)) this.next();
+  }
+
+  // Nobody looks at it now: it loses its place in the line. One that is under way goes on.
+  leave(image) {
+    this.waiting.delete(image);
+  }
+
+  next() {
+    for (const [image, url] of this.waiting) {
+      if (this.open.size >= STILLS_AT_ONCE) return;
+      this.waiting.delete(image);
+      this.open.add(image);
+      image.src = url;
+    }
+  }
+}
+
 class ClipGrid {
   constructor(parent) {
+    this.line = shared.stills ??= new StillLine();
+    this.stills = new Map(); // the pictures of this grid, by the element
+    this.watch = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (target.getAttribute("src")) this.watch.unobserve(target);
+        else if (isIntersecting) this.line.want(target, this.stills.get(target));
+        else this.line.leave(target);
+      }
+    }, { rootMargin: STILLS_NEAR });
     this.root = make("div", "root");
     this.box = make("div", "grid-box");
     this.grid = make("div", "grid");
@@ -58,14 +104,43 @@ class ClipGrid {
 
   build() {
     const focused = this.grid.getRootNode().activeElement?.dataset?.id;
-    this.tiles = this.items.map((item) => this.tile(item));
+    const before = this.stills;
+    this.stills = new Map();
+    const kept = new Map([...before].filter(([image]) => image.naturalWidth > 0).map(([image, url]) => [url, image]));
+    this.tiles = this.items.map((item) => this.tile(item, kept));
+    for (const image of before.keys()) if (!this.stills.has(image)) this.forget(image);
     this.grid.replaceChildren(...this.tiles);
     const again = focused === undefined ? null : this.tiles.find((tile) => tile.dataset.id === focused);
     again?.focus({ preventScroll: true });
     this.drawLegend();
   }
 
-  tile(item) {
+  // A picture that is there already is not asked for again: it would be gone for a moment.
+  still(item, kept) {
+    const image = kept.get(item.still) ?? make("img");
+    kept.delete(item.still);
+    this.stills.set(image, item.still);
+    if (image.naturalWidth > 0) return image;
+    Object.assign(image, { decoding: "async", alt: "", draggable: false });
+    image.onload = () => this.line.done(image);
+    image.onerror = () => {
+      this.line.done(image);
+      if (!this.stills.has(image)) return;
+      image.replaceWith(this.missing());
+      this.say("Without a picture", item.still);
+    };
+    this.watch.observe(image);
+    return image;
+  }
+
+  forget(image) {
+    this.watch.unobserve(image);
+    image.onload = image.onerror = null;
+    if (!image.complete) image.removeAttribute("src");
+    this.line.done(image);
+  }
+
+  tile(item, kept) {
     const tile = make("div", `tile${item.selected === false ? " out" : ""}`);
     tile.dataset.id = item.id;
     tile.tabIndex = -1;
@@ -73,15 +148,7 @@ class ClipGrid {
     const state = item.selected === null ? "" : item.selected ? ", selected" : ", not selected";
     tile.setAttribute("aria-label", `${item.caption || item.id}${state}`);
     const frame = make("div", "frame");
-    if (item.still) {
-      const image = make("img");
-      Object.assign(image, { loading: "lazy", decoding: "async", alt: "", src: item.still, draggable: false });
-      image.onerror = () => {
-        image.replaceWith(this.missing());
-        this.say("Without a picture", item.still);
-      };
-      frame.append(image);
-    } else frame.append(this.missing());
+    frame.append(item.still ? this.still(item, kept) : this.missing());
     if (item.caption) frame.append(make("div", "caption", item.caption));
     if (item.badge) frame.append(make("span", "badge", item.badge));
     if (item.media) {
@@ -216,6 +283,8 @@ class ClipGrid {
 
   destroy() {
     clearTimeout(this.timer);
+    this.watch.disconnect();
+    for (const image of this.stills.keys()) this.forget(image);
     this.stop();
     if (shared.playing === this.sound) shared.playing = null;
     this.root.remove();

@@ -4,6 +4,7 @@ const SPEEDS = [0.25, 0.5, 0.75, 1, 1.5, 2];
 const PRELOAD_BYTES = 48e6;
 const PREFERENCES = "concord.player";
 const AHEAD_MS = 3000; // how long a page may take to answer a click
+const STRIP_MS = 2000; // how long the picture of the sound makes way for the clip itself
 const LIVE = "live=1"; // asks for a clip from its first fragment on, while it is cut
 
 function loadPreferences() {
@@ -139,7 +140,7 @@ class Player {
     on("play pause ended loadedmetadata seeked timeupdate", () => this.show());
     on("waiting loadstart", () => this.screen.classList.toggle("waiting", Boolean(video.currentSrc || video.src)));
     on("canplay playing loadeddata error emptied", () => this.screen.classList.remove("waiting"));
-    on("loadeddata", () => this.preload());
+    on("loadeddata", () => { this.drawStrip(); this.preload(); });
     on("error", () => this.failed());
   }
 
@@ -227,18 +228,24 @@ class Player {
     this.next.disabled = !data.next;
     this.drawBands();
     this.timeline.classList.toggle("plain", !data.strip || data.strip === this.noStrip);
-    if (data.strip && this.strip.getAttribute("src") !== data.strip) {
-      this.strip.classList.add("coming"); // another clip's sound is never shown under this one's playhead
-      this.strip.src = data.strip;
-    }
+    if (this.strip.getAttribute("src") !== data.strip) this.strip.classList.add("coming"); // never another clip's sound
     const late = this.ahead && this.ahead.url !== data.video && performance.now() < this.ahead.until;
     if (!late) {
       this.ahead = null;
       if (this.url !== data.video) this.open(data.video, data.poster);
       else this.preload();
     }
+    this.drawStrip();
+    clearTimeout(this.stripTimer);
+    this.stripTimer = setTimeout(() => this.drawStrip(true), STRIP_MS);
     this.steps = 0;
     this.show();
+  }
+
+  // The picture of the sound is drawn from the same file: where the clip must still be cut it waits until that moves.
+  drawStrip(now = !this.isGrowing() || this.video.readyState >= 2) {
+    const url = this.data.strip;
+    if (now && url && this.strip.getAttribute("src") !== url) this.strip.src = url;
   }
 
   // A clip that was clicked elsewhere on the page is opened before the page answers with what belongs to it.
@@ -474,6 +481,7 @@ class Player {
   destroy() {
     document.removeEventListener("keydown", this.onKey);
     cancelAnimationFrame(this.frame);
+    clearTimeout(this.stripTimer);
     this.video.pause();
     if (shared.playing === this.video) shared.playing = null;
     if (shared.opened === this.opened) shared.opened = null;
