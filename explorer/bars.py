@@ -54,7 +54,7 @@ def columns(
     """Upright bars, `height` pixels with everything; `overlaid`: the selected stand before the candidates."""
     if not len(shares.names) or not _highest(shares):
         return nothing("Nothing to count yet.", height)
-    top, steps = _ticks(_highest(shares))
+    top, steps = ticks(_highest(shares))
     lines = "".join(
         f'<span class="line" style="bottom:{100 * step / top:.2f}%"><em>{step:g}</em></span>' for step in steps
     )
@@ -120,7 +120,7 @@ def _highest(shares: Shares) -> float:
     return float(max(np.max(shares.before, initial=0.0), np.max(shares.after, initial=0.0)))
 
 
-def _ticks(highest: float) -> tuple[float, list[float]]:
+def ticks(highest: float) -> tuple[float, list[float]]:
     """Top of an axis from zero, and two to five round steps on it."""
     unit = 10.0 ** floor(log10(highest))
     step = next(unit * factor for factor in (0.2, 0.5, 1.0, 2.0, 5.0) if highest / (unit * factor) <= 4.0)

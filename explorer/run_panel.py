@@ -10,7 +10,7 @@ import streamlit as st
 
 from curation import jobs
 from curation.workspace import Workspace
-from explorer import before_after, charts, data, figures, measures
+from explorer import bars, before_after, curves, data, figures, measures
 from explorer.clip_panel import open_in_clips
 from explorer.layout import wrapped
 from explorer.run_settings import RUN_NOW
@@ -38,11 +38,11 @@ def _live(ws: Workspace, job_id: str) -> None:
     points = pd.DataFrame(jobs.read_series(ws, job_id))
     st.subheader("Selecting now")
     if not {"size", "objective"} <= set(points):
-        figures.draw(charts.empty, "The curve appears once the first clips are picked.", key="run.live", height=320)
+        st.html(bars.nothing("The curve appears once the first clips are picked.", curves.HEIGHT))
         return
     permuted = points["permuted"].to_numpy(float) if "permuted" in points else None
     size, objective = points["size"].to_numpy(), points["objective"].to_numpy(float)
-    figures.draw(charts.mi_curve, size, objective, None, permuted, name="this run", key="run.live")
+    st.html(curves.mi_curve(size, objective, None, permuted, name="this run", dark=figures.is_dark()))
     st.caption(f"{words.count(int(size[-1]))} picked · {words.nats(float(objective[-1]))} so far")
 
 
@@ -181,8 +181,7 @@ def _curve(ws: Workspace, run: str, info: dict[str, Any], top: int) -> None:
     if other in data.selections(ws) and other != run:
         compared = data.curve(ws, other)
         others[other] = (compared["size"].to_numpy(), compared["objective"].to_numpy(float))
-    figures.draw(
-        charts.mi_curve,
+    figure = curves.mi_curve(
         curve["size"].to_numpy(),
         curve["objective"].to_numpy(float),
         curve["random"].to_numpy(float),
@@ -190,8 +189,9 @@ def _curve(ws: Workspace, run: str, info: dict[str, Any], top: int) -> None:
         name="this run" if info["method"] != "random" else "this random run",
         others=others,
         marker=top if top < info["clips"] else None,
-        key="run.curve",
+        dark=figures.is_dark(),
     )
+    st.html(figure)
 
 
 def _breadth(ws: Workspace, run: str, info: dict[str, Any], top: int) -> None:
@@ -205,7 +205,7 @@ def _breadth(ws: Workspace, run: str, info: dict[str, Any], top: int) -> None:
     if random is None:
         estimates = [other.get("report", {}).get("corresponding_share") for other in (info, *found.values())]
         random = next((100 * float(share) for share in estimates if share is not None), None)
-    figures.draw(charts.precision_breadth, points, shown=run, random=random, key="run.breadth")
+    st.html(curves.precision_breadth(points, shown=run, random=random, dark=figures.is_dark()))
     if points and points[0].how == "estimated":
         st.caption("Hollow: estimated from the decoys of the newest concord run.", help=views.ESTIMATE_HELP)
 

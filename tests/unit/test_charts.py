@@ -93,9 +93,7 @@ def test_an_unknown_scale_names_the_known_ones():
 
 
 def all_figures(dark: bool) -> list[go.Figure]:
-    size = np.array([25, 50, 75])
     return [
-        charts.mi_curve(size, size / 75.0, size / 150.0, size / 100.0, marker=50, dark=dark),
         charts.funnel([("readable", 10), ("selected", 4)], dark=dark),
         charts.empty("nothing", dark=dark),
     ]
@@ -108,31 +106,6 @@ def test_every_figure_has_the_house_template_and_survives_json(dark):
         assert json.loads(figure.to_json())["layout"]["height"] > 0
 
 
-def test_figures_leave_their_arrays_alone():
-    size, line = np.array([1.0, 2.0]), np.array([0.5, np.nan])
-    copies = size.copy(), line.copy()
-    charts.mi_curve(size, line, line, line)
-    for array, copy in zip((size, line), copies):
-        np.testing.assert_array_equal(array, copy)
-
-
-def test_mi_curve_draws_what_is_known():
-    figure = charts.mi_curve(np.array([25, 50]), np.array([1.0, 1.5]), None, np.array([0.4, np.nan]), name="run <A>")
-    drawn = {trace.name: list(trace.y) for trace in figure.data}
-    assert drawn == {"permuted sounds": [0.4], "run <A>": [1.0, 1.5]}
-    assert {note.text for note in figure.layout.annotations} == {"permuted sounds", "run &lt;A&gt;"}
-    assert figure.layout.yaxis.title.text == "mutual information, nats"
-    assert figure.layout.xaxis.title.text == "clips selected"
-
-
-def test_mi_curve_names_do_not_cover_each_other():
-    size = np.array([10, 20])
-    figure = charts.mi_curve(size, np.array([1.0, 2.0]), np.array([1.0, 1.99]), np.array([1.0, 1.995]), height=300)
-    room = 300 - 110
-    heights = sorted(note.y / 2.0 * room + note.yshift for note in figure.layout.annotations)
-    assert np.diff(heights).min() >= 16.9
-
-
 def test_funnel_says_what_each_step_lost():
     figure = charts.funnel([("readable", 200), ("healthy", 150), ("selected", 150)])
     assert list(figure.data[0].x) == [200, 150, 150]
@@ -143,7 +116,6 @@ def test_funnel_says_what_each_step_lost():
 @pytest.mark.parametrize(
     "figure",
     [
-        charts.mi_curve(np.array([]), np.array([])),
         charts.funnel([]),
         charts.funnel([("readable", 0)]),
     ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from explorer import charts
 from explorer.views import breadth
 from explorer.views.selection import precision
 
@@ -36,22 +35,3 @@ def test_points_say_how_they_are_known() -> None:
     assert guessed is not None and guessed.right == pytest.approx(80) and guessed.how == "estimated"
     assert (guessed.low, guessed.high) == pytest.approx((60, 85))  # 1 - mean(0.2, 0.6), 1 - mean(0, 0.3)
     assert breadth.estimated_point("c", 70.0, nothing, nothing, nothing) is None
-
-
-def test_the_figure_has_a_dot_a_run_and_names_random() -> None:
-    points = [breadth.Point("a", 80, 70, 60, 78, "known"), breadth.Point("<b>", 40, 90, 90, 90, "estimated")]
-    figure = charts.precision_breadth(points, shown="a", random=50.0)
-    assert [trace.marker.symbol for trace in figure.data] == ["circle-open", "circle"]
-    assert figure.data[1].error_y.array == (8.0,) and figure.data[0].error_y.array is None
-    assert [note.text for note in figure.layout.annotations] == ["random", "a", "&lt;b&gt;"]
-    assert "Known answers" in charts.precision_breadth([]).layout.annotations[0].text
-
-
-def test_names_that_would_cover_each_other_are_left_to_the_hover() -> None:
-    crowd = [breadth.Point(f"run number {i}", 90 + i / 10, 80 + i / 10, 80, 81, "known") for i in range(8)]
-    names = [note.text for note in charts.precision_breadth(crowd, shown="run number 5").layout.annotations]
-    assert names[0] == "run number 5" and len(names) < len(crowd)
-    apart = [breadth.Point(f"run {i}", 20 + 30 * i, 20 + 30 * i, 0, 0, "estimated") for i in range(3)]
-    assert len(charts.precision_breadth(apart).layout.annotations) == 3
-    best = charts.precision_breadth([breadth.Point("the best", 100, 100, 98, 100, "known")], shown="the best")
-    assert [note.text for note in best.layout.annotations] == ["the best"]
