@@ -40,7 +40,7 @@ elif show == "player":
     st.text(f"at={state.at}")
 else:
     choose = lambda event: state.update(clip=event.clip_id)
-    items = [GridItem(f"c{i}", "/clips/strip.png" if i else None, caption=f"name {i} <i>", badge=f"0.{i}",
+    items = [GridItem(f"c{i}", f"/clips/strip.png?{i}" if i else None, caption=f"name {i} <i>", badge=f"0.{i}",
                       selected=i < 3, media_url="/clips/a.mp4") for i in range(70)]
     event = clip_grid(items, current=state.get("clip"), key="g", on_event=choose)
     st.text(f"event={event} clip={state.get('clip')}")
@@ -275,6 +275,27 @@ def test_player_without_a_strip_hides_the_names_of_its_bands(browser_page, url):
     browser_page.get_by_role("button", name="Next clip").click()
     browser_page.get_by_text("at=1").wait_for()
     assert browser_page.locator(".band:visible").count() == 0, "not after the next run either"
+
+
+def test_grid_fetches_few_stills_at_a_time_and_those_in_view_alone(browser_page, url):
+    held = []
+    browser_page.route("**/strip.png?*", lambda route: held.append(route))
+    tile = opened(browser_page, url, "show=grid", ".tile")
+    browser_page.wait_for_timeout(500)
+    assert len(held) == 3, "the other connections are for what is clicked"
+    done = 0
+    while done < len(held):
+        held[done].continue_()
+        done += 1
+        browser_page.wait_for_timeout(40)
+        assert len(held) - done <= 3
+    assert 6 < done < 59, "stills far below are not asked for"
+    pictures = "(node) => [...node.getRootNode().querySelectorAll('.tile img')].filter((e) => e.naturalWidth).length"
+    browser_page.wait_for_function(f"([node, n]) => ({pictures})(node) === n", arg=[tile.element_handle(), done])
+    browser_page.locator(".tile").nth(59).scroll_into_view_if_needed()
+    browser_page.wait_for_timeout(500)
+    assert len(held) == done + 3
+    browser_page.unroute("**/strip.png?*")
 
 
 def test_grid_chooses_moves_and_listens(browser_page, url):

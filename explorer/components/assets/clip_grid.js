@@ -1,7 +1,7 @@
 // A browser has six connections to a server. Stills that come near the window take three of them at a time, so that a
 // clip that is clicked never stands in line behind pictures that are still being cut.
 const STILLS_AT_ONCE = 3;
-const STILLS_NEAR = "600px";
+const STILLS_NEAR = "400px";
 
 class StillLine {
   constructor() {
@@ -45,7 +45,7 @@ class ClipGrid {
         else if (isIntersecting) this.line.want(target, this.stills.get(target));
         else this.line.leave(target);
       }
-    }, { rootMargin: STILLS_NEAR });
+    }, { rootMargin: STILLS_NEAR, scrollMargin: STILLS_NEAR });
     this.root = make("div", "root");
     this.box = make("div", "grid-box");
     this.grid = make("div", "grid");
