@@ -181,17 +181,18 @@ def _curve(ws: Workspace, run: str, info: dict[str, Any], top: int) -> None:
     if other in data.selections(ws) and other != run:
         compared = data.curve(ws, other)
         others[other] = (compared["size"].to_numpy(), compared["objective"].to_numpy(float))
-    figure = curves.mi_curve(
-        curve["size"].to_numpy(),
-        curve["objective"].to_numpy(float),
-        curve["random"].to_numpy(float),
-        curve["permuted"].to_numpy(float),
-        name="this run" if info["method"] != "random" else "this random run",
-        others=others,
-        marker=top if top < info["clips"] else None,
-        dark=figures.is_dark(),
+    st.html(
+        curves.mi_curve(
+            curve["size"].to_numpy(),
+            curve["objective"].to_numpy(float),
+            curve["random"].to_numpy(float),
+            curve["permuted"].to_numpy(float),
+            name="this run" if info["method"] != "random" else "this random run",
+            others=others,
+            marker=top if top < info["clips"] else None,
+            dark=figures.is_dark(),
+        )
     )
-    st.html(figure)
 
 
 def _breadth(ws: Workspace, run: str, info: dict[str, Any], top: int) -> None:

@@ -51,7 +51,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     """Payloads that are given to workers, with the task of each; the tasks run in this process, which has torch."""
     payloads: list[dict[str, Any]] = []
 
-    def inline(self: Sandbox, task: str, given: list[dict[str, Any]]) -> Iterator[Outcome]:
+    def inline(
+        self: Sandbox, task: str, given: list[dict[str, Any]], *, patience_s: float | None = None
+    ) -> Iterator[Outcome]:
         for index, payload in enumerate(given):
             name = payload.get("_task", task)
             payloads.append({"task": name, **payload})
