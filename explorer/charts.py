@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 
 from explorer.theme import category_colors, palette
+from explorer.views import words
 
 CONFIG: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 
@@ -88,8 +90,7 @@ def funnel(
 
 def short(text: str, room: int) -> str:
     """The text, cut to `room` characters with an ellipsis where it is longer; safe inside Plotly's markup."""
-    cut = text if len(text) <= room else text[: room - 1] + "…"
-    return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escape(words.short(text, room), quote=False)
 
 
 def _figure(dark: bool, height: int, traces: list[dict[str, Any]], **layout: Any) -> go.Figure:

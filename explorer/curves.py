@@ -17,6 +17,7 @@ import numpy as np
 from explorer.bars import nothing, ticks
 from explorer.theme import category_colors, palette
 from explorer.views.breadth import Point
+from explorer.views.words import short
 
 HEIGHT = 320
 NAME_ROOM = 22
@@ -173,7 +174,7 @@ def _ends(axes: _Axes, lines: Sequence[_Line], height: int) -> str:
         at = share / 100 * room
         last = max(at, last + 17.0)
         where = f"left:calc({axes.x(float(line.x[-1])):.2f}% + 6px);bottom:calc({share:.2f}% + {last - at:.0f}px)"
-        names += f'<span class="name" style="{where};color:{line.colour}">{escape(short(line.name))}</span>'
+        names += f'<span class="name" style="{where};color:{line.colour}">{escape(short(line.name, NAME_ROOM))}</span>'
     return names
 
 
@@ -185,7 +186,7 @@ def _hovers(axes: _Axes, lines: Sequence[_Line]) -> str:
     strips = ""
     for x, left, right in zip(at, edges, edges[1:]):
         numbers = "\n".join(
-            f"{short(line.name)} {np.interp(x, line.x, line.y):.3f}"
+            f"{short(line.name, NAME_ROOM)} {np.interp(x, line.x, line.y):.3f}"
             for line in reversed(lines)
             if line.x[0] <= x <= line.x[-1]
         )
@@ -223,11 +224,6 @@ def _frame(inside: str, units: tuple[str, str], said: str, *, dark: bool, height
         f'<span class="unit">{escape(units[0])}</span><div class="area">{inside}</div></div>'
         f'<div class="axis">{escape(units[1])}</div></div>'
     )
-
-
-def short(text: str, room: int = NAME_ROOM) -> str:
-    """The text, cut to `room` characters with an ellipsis where it is longer."""
-    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 # -- names beside dots -------------------------------------------------------------------------------------------------
@@ -269,7 +265,7 @@ def point_names(points: Sequence[Point], shown: str, reach: float, random: float
         taken += [(0.0, level, 48.0, level + 18), (0.0, level - 1, wide, level + 1)]
     notes: list[Note] = []
     for i in sorted(range(len(points)), key=lambda i: points[i].name != shown):
-        text, (x, y) = short(points[i].name), at[i]
+        text, (x, y) = short(points[i].name, NAME_ROOM), at[i]
         width = 6.6 * len(text)
         for anchor, right_px, up_px in PLACES:
             left = x + right_px - {"left": 0.0, "center": width / 2, "right": width}[anchor]

@@ -102,11 +102,9 @@ def draw_preview(found: Preview) -> None:
     files = ingest.draw_sample(found.paths, PREVIEWS, seed)
     if not files:
         return
-    title, button = st.columns([5, 1], vertical_alignment="bottom")
-    title.subheader(f"{len(files)} random clips", anchor=False)
-    if len(found.paths) > PREVIEWS and button.button(
-        "Other clips", icon=":material/casino:", key="ingest.other_clips", width="stretch"
-    ):
+    head = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom")
+    head.subheader(f"{len(files)} random clips", anchor=False, width="content")
+    if len(found.paths) > PREVIEWS and head.button("Other clips", icon=":material/casino:", key="ingest.other_clips"):
         state.set_params(seed=seed + 1, preview=None)
         st.rerun()
     at = number("preview", 0, high=len(files) - 1)

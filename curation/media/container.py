@@ -60,7 +60,8 @@ class MediaFile:
     origin_s: float
     errors: list[str] = field(default_factory=list)
     touched: bool = False  # True once packets were read: going back to the start then means opening again
-    wanted: tuple[bool, bool, int] = (True, True, 1)  # whether picture and sound were asked for, and threads
+    wanted: tuple[bool, bool] = (True, True)  # whether picture and sound were asked for
+    threads: int = 1  # that decode pictures
     handle: Any = None  # what FFmpeg reads from where that is not the path itself
 
     def reopen(self) -> None:
@@ -72,7 +73,7 @@ class MediaFile:
         else:
             target.seek(0)
         self.container = _open(target, self.path)
-        fresh = _choose(self.container, self.path, *self.wanted)
+        fresh = _choose(self.container, self.path, *self.wanted, self.threads)
         self.video, self.audio, self.touched = fresh.video, fresh.audio, False
 
     def seconds(self, stamp: int | None, tick_s: float) -> float | None:
@@ -238,8 +239,8 @@ def _choose(container: Any, path: str | Path, want_video: bool, want_audio: bool
         video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         if threads > 1:
             video.codec_context.thread_count, video.codec_context.thread_type = threads, "FRAME"
-    wanted = (want_video, want_audio, threads)
-    return MediaFile(path, container, video, audio, _origin_s(container, videos + audios), wanted=wanted)
+    origin_s, wanted = _origin_s(container, videos + audios), (want_video, want_audio)
+    return MediaFile(path, container, video, audio, origin_s, wanted=wanted, threads=threads)
 
 
 def is_cover(stream: Any) -> bool:

@@ -151,6 +151,11 @@ def clip_name(path: str, start_s: float) -> str:
     return f"{stem} {clock(start_s)}" if start_s >= 0.05 else stem
 
 
+def short(text: str, room: int) -> str:
+    """The text, cut to `room` characters with an ellipsis where it is longer."""
+    return text if len(text) <= room else text[: room - 1] + "…"
+
+
 def ordinal(n: int) -> str:
     """`37th`."""
     suffix = "th" if 10 <= n % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +48,21 @@ def test_a_mapped_array_takes_its_room_at_once(tmp_path: Path) -> None:
         array.flush()
     back = np.load(tmp_path / "a.npy", allow_pickle=False)
     assert back.shape == (1000, 100) and back[7].all() and not back[8:].any()
+
+
+def test_a_mapped_array_needs_no_room_taken_where_that_cannot_be(tmp_path: Path, monkeypatch: Any) -> None:
+    def refuse(number: int) -> Any:
+        def fallocate(*_arguments: int) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return fallocate
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse(errno.EOPNOTSUPP))
+    assert atomic.new_array(tmp_path / "a.npy", np.int64, (3,)).tolist() == [0, 0, 0]
+    monkeypatch.setattr(os, "posix_fallocate", refuse(errno.ENOSPC))
+    with pytest.raises(WorkspaceError, match="disk is full"), atomic.replacing(tmp_path / "b.npy") as temporary:
+        atomic.new_array(temporary, np.int64, (3,))
+    assert not (tmp_path / "b.npy").exists()
 
 
 def test_a_read_only_folder_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -104,4 +104,3 @@ def test_names_that_would_cover_each_other_are_left_to_the_hover() -> None:
     assert len(curves.point_names(apart, "", 112.0, None, curves.HEIGHT)) == 3
     best = curves.point_names([Point("the best", 100, 100, 98, 100, "known")], "the best", 112.0, None, curves.HEIGHT)
     assert [note.text for note in best] == ["the best"]
-    assert curves.short("abcdef", 4) == "abc…"
