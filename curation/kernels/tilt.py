@@ -69,24 +69,21 @@ class Tilt:
             mean = float(p @ values)
             reach = _REACH * max(float(np.sqrt(p @ (values - mean) ** 2)), 0.25 * (values[1] - values[0]))
             fine.append(np.linspace(mean - reach, mean + reach, _FINE))
-        self._value, self._gain = self._log_posterior(*fine)
-        self._prior = self._value - self._log_r() @ self.counts
+        self._value, self._gain, self._log_r = self._log_posterior(*fine)
+        self._prior = self._value - self._log_r @ self.counts
 
-    def _log_posterior(self, accident: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log posterior density (S, A, B) on a grid of log odds of the accident and log slopes, and C/D (A, B, m)."""
+    def _log_posterior(self, accident: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Log posterior density (S, A, B) on a grid of log odds of the accident and log slopes, C/D (A, B, m), and
+        log R/D (S, A, B, m).
+        """
         gain = _gain(self.bins, accident, np.exp(slope))
-        self._gain = gain
         prior = [-0.5 * ((v - mean) / spread) ** 2 for v, (mean, spread) in ((accident, _ACCIDENT), (slope, _SLOPE))]
-        return self._log_r() @ self.counts + prior[0][:, None] + prior[1][None, :], gain
-
-    def _log_r(self) -> np.ndarray:
-        """log R/D, (S, A, B, m)."""
-        share = SHARES[:, None, None, None]
-        return np.log(np.maximum(1 - share + share * self._gain, 1e-9))
+        log_r = _log_r(gain)
+        return log_r @ self.counts + prior[0][:, None] + prior[1][None, :], gain, log_r
 
     def likelihood(self, counts: np.ndarray) -> np.ndarray:
         """Of each share, for counts of pairs (r, m) in the bins: (r, S), the largest 1."""
-        flat = self._log_r().reshape(-1, len(self.bins.decoys))
+        flat = self._log_r.reshape(-1, len(self.bins.decoys))
         value = (flat @ counts.T).reshape(*self._value.shape, -1) + self._prior[..., None]
         value = np.exp(value - value.max(axis=(0, 1, 2)))
         over = value.sum(axis=(1, 2)).T
@@ -97,6 +94,15 @@ class Tilt:
         k = int(np.argmin(np.abs(SHARES - share)))
         weight = _softmax(self._value[k])
         return ((share * self._gain / np.maximum(1 - share + share * self._gain, 1e-9)) * weight[..., None]).sum((0, 1))
+
+
+def _log_r(gain: np.ndarray) -> np.ndarray:
+    """log R/D, (S, A, B, m): the largest array of a fit, so it is made in place."""
+    share = SHARES[:, None, None, None]
+    ratio = share * gain
+    ratio += 1 - share
+    np.maximum(ratio, 1e-9, out=ratio)
+    return np.log(ratio, out=ratio)
 
 
 def _gain(bins: Bins, accident: np.ndarray, slope: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from curation.kernels.batch_greedy import BatchGreedy
 from curation.kernels.chunks import over_chunks
@@ -38,6 +39,7 @@ _CALIBRATION = 200_000  # clips that decoys are drawn for
 _STRATA, _STRATUM_MIN = 8, 150
 _STRATA_R2 = 0.02  # of the content prior; strata by noise make pairs unlike decoys
 _FEW_SOURCES = 20
+_ONE_THREAD_CLUSTERS = 2000  # of all layers together
 _HASHED_FROM = 100_000  # rows: from here on folds are hashes, not exactly equal in size
 _STREAM_ROW_FOLDS, _STREAM_RESAMPLING = 22, 23
 
@@ -89,6 +91,12 @@ class ConcordMethod(Method):
     )  # fmt: skip
 
     def run(self, request: Request) -> Outcome:
+        n_clusters = int(request.plan.layout.layer_offset[-1])
+        # The threads of small matrix products wait for each other longer than they work
+        with threadpool_limits(1 if n_clusters <= _ONE_THREAD_CLUSTERS else None, "blas"):
+            return self._chosen(request)
+
+    def _chosen(self, request: Request) -> Outcome:
         source = _sources(request)
         fold = _folds(request, source)
         replicates = _replicates(request)
