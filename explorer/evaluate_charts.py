@@ -9,48 +9,9 @@ import plotly.graph_objects as go
 from explorer.charts import empty, short, template
 from explorer.theme import category_colors, palette
 from explorer.views.diversity import Beside
-from explorer.views.retrieval import Dot, Line
+from explorer.views.retrieval import Line
 
 LINES_MAX = 7
-
-
-def precision_dots(
-    points: Sequence[Dot], *, shown: str = "", random: float | None = None, dark: bool = False, height: int = 0
-) -> go.Figure:
-    """A line for each method: percent of its clips that are right, with its 95 % interval; random dotted.
-
-    `shown` is drawn in the house blue. Each point's customdata begins with the method, for a click.
-    """
-    if not points:
-        return empty("Numbers appear when a method was tried.", dark=dark)
-    colours = palette(dark)
-    figure = go.Figure(layout=go.Layout(template=template(dark), height=height or 88 + 30 * len(points)))
-    colour = [
-        colours.primary if p.name == shown else colours.unselected if p.is_control else colours.muted for p in points
-    ]
-    figure.add_scatter(
-        x=[p.value for p in points], y=list(range(len(points))), mode="markers", showlegend=False, cliponaxis=False,
-        marker={
-            "color": colour, "size": 12, "line": {"width": 2, "color": colour},
-            "symbol": ["circle-open" if p.is_control else "circle" for p in points],
-        },
-        error_x={
-            "type": "data", "symmetric": False, "array": [p.high - p.value for p in points],
-            "arrayminus": [p.value - p.low for p in points], "thickness": 1.5, "width": 4, "color": colours.muted,
-        },
-        customdata=[[p.name, f"{p.low:.1f}–{p.high:.1f}", p.note] for p in points],
-        hovertemplate="%{customdata[0]}<br>%{x:.1f} % right, 95 % interval %{customdata[1]} %<br>%{customdata[2]}"
-        "<extra></extra>",
-    )  # fmt: skip
-    if random is not None:
-        figure.add_vline(x=random, line={"color": colours.muted, "width": 1.5, "dash": "dot"})
-        figure.add_annotation(
-            x=random, y=1, yref="paper", yanchor="bottom", text="random", showarrow=False,
-            font={"color": colours.muted, "size": 12},
-        )  # fmt: skip
-    _named_rows(figure, [p.name for p in points], dark)
-    figure.update_xaxes(title_text="chosen clips that are right, %", range=[0, 103], showgrid=True)
-    return figure
 
 
 def precision_recall(lines: Sequence[Line], *, shown: str = "", dark: bool = False, height: int = 340) -> go.Figure:

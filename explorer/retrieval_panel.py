@@ -4,11 +4,11 @@ each number. Trying methods is a job; what is shown stands in the address.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 
 from curation import retrieval
@@ -17,8 +17,9 @@ from curation.home import check_allowed
 from curation.retrieval import MATCHED, RANDOM, Result
 from curation.truth import TRUTH_COLUMN, Judgement, judge
 from curation.workspace import Workspace
-from explorer import charts, clip_panel, data, evaluate_charts, figures, forms, jobs_panel, measures
+from explorer import clip_panel, data, evaluate_charts, figures, forms, jobs_panel, measures
 from explorer.choosers import choose
+from explorer.components.dots import dots
 from explorer.layout import split
 from explorer.state import current_selection, set_params
 from explorer.views import retrieval as views
@@ -89,10 +90,7 @@ def _runs(ws: Workspace, place: Any) -> None:
         run = choose("Run", {n: n for n in names}, "method", shown if shown in names else names[0], forget=("clip",))
     random = judged[names.index(run)]
     st.markdown("**Does it correspond?** The runs of this workspace, judged by its answers")
-    dots = views.run_dots(judged, random)
-    _clickable("runs", evaluate_charts.precision_dots(
-        dots, shown=run, random=100 * random.base.value, dark=figures.is_dark()
-    ), names)  # fmt: skip
+    _dots("runs", views.run_dots(judged, random), run, 100 * random.base.value, names)
     st.caption("Wilson's 95 % intervals, clips of one source together; random: where 95 % of random choices lie, as "
                f"large as {words.literal(run)}. Click a dot to see its clips.")  # fmt: skip
     st.subheader("The clips behind the number", anchor=False)
@@ -116,10 +114,7 @@ def _result(ws: Workspace, result: Result, seed_place: Any) -> None:
     left, right = split([1.15, 1])
     with left:
         st.markdown("**Does it correspond?** As many clips chosen as are right")
-        figure = evaluate_charts.precision_dots(
-            views.dots(result), shown=method, random=views.random_percent(result), dark=figures.is_dark()
-        )
-        _clickable(result.name, figure, methods)
+        _dots(result.name, views.dots(result), method, views.random_percent(result), methods)
         st.caption("Click a dot for its clips below. matched-random: random with the picture and sound clusters that "
                    f"{words.literal(result.facts.get('resembled') or 'another method')} chose.")  # fmt: skip
     with right:
@@ -132,18 +127,12 @@ def _result(ws: Workspace, result: Result, seed_place: Any) -> None:
     _behind(ws, result, method)
 
 
-def _clickable(name: str, figure: go.Figure, methods: list[str]) -> None:
+def _dots(name: str, rows: Sequence[views.Dot], shown: str, random: float | None, methods: list[str]) -> None:
     """The dots; a click on one shows what it got wrong."""
-    key = f"retrieval.dots.{name}"
-
-    def chosen() -> None:
-        points = st.session_state[key].selection.points
-        if points and points[0]["customdata"][0] in methods:
-            set_params(method=points[0]["customdata"][0], clip=None)
-
-    st.plotly_chart(
-        figure, theme=None, config=charts.CONFIG, key=key, on_select=chosen, selection_mode="points",
-        alt="Precision of each method with its 95 % interval",
+    dots(
+        rows, shown=shown, random=random, axis="chosen clips that are right, %", noun="right",
+        label="Precision of each method with its 95 % interval", key=f"retrieval.dots.{name}",
+        on_choose=lambda chosen: set_params(method=chosen, clip=None) if chosen in methods else None,
     )  # fmt: skip
 
 

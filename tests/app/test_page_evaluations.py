@@ -61,7 +61,7 @@ def test_a_result_and_the_clips_behind_it(open_page: OpenPage, ws: Workspace) ->
     app = open_page("evaluate", ws, method="random")
     text = texts(app)
     assert "60 clips with known answers of 60" in text and "each redoing the clusters" in text
-    assert len(app.get("plotly_chart")) == 2 and "random, seed 0" in text and "chosen, but wrong" in text
+    assert len(app.get("plotly_chart")) == 1 and "random, seed 0" in text and "chosen, but wrong" in text
     app = open_page("evaluate", ws, method="random", group="missed", of_seed="1")
     assert "right, but not chosen" in texts(app) and "random, seed 1" in texts(app)
     frame = app.dataframe[0].value

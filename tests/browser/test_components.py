@@ -13,8 +13,10 @@ SCRIPT = """
 import numpy as np
 import streamlit as st
 from explorer.components.clip_grid import GridItem, clip_grid
+from explorer.components.dots import dots
 from explorer.components.heatmap import heatmap
 from explorer.components.player import player
+from explorer.views.retrieval import Dot
 
 show, side = st.query_params["show"], int(st.query_params.get("side", "4"))
 state = st.session_state
@@ -38,6 +40,13 @@ elif show == "player":
     player(urls[state.at], "/clips/strip.png", duration_s=4.0, preload=urls[state.at + 1 : state.at + 2],
            title=f"clip {state.at}", has_previous=state.at > 0, key="p", on_event=turn)
     st.text(f"at={state.at}")
+elif show == "dots":
+    rows = [Dot("run <b>", 95.5, 92, 97, "190 of 199"), Dot("run b", 70, 61, 79), Dot("random", 50, 49, 51, "", True)]
+    choose = lambda name: state.update(name=name)
+    event = dots(rows, shown=state.get("name", "run b"), random=50.0, axis="right, %", noun="right", label="Precision",
+                 key="d", on_choose=choose)
+    st.text(f"event={event} name={state.get('name')}")
+    st.button("again")
 else:
     choose = lambda event: state.update(clip=event.clip_id)
     items = [GridItem(f"c{i}", f"/clips/strip.png?{i}" if i else None, caption=f"name {i} <i>", badge=f"0.{i}",
@@ -167,6 +176,27 @@ def test_heatmap_hover_shows_numbers_and_names_as_text(browser_page, url):
     assert f"count\t{count[1, 2]}" in words
     shown = float(next(word for word in words if word.startswith("PMI")).split("\t")[1].replace("−", "-"))
     assert shown == pytest.approx(noise[1, 2], rel=0.01)
+
+
+def test_dots_stand_where_their_numbers_say_and_answer_clicks_and_keys(browser_page, url):
+    area = opened(browser_page, url, "show=dots", ".dots .area")
+    lines = browser_page.locator(".dots .line")
+    box, dot = area.bounding_box(), lines.first.locator("b").bounding_box()
+    assert (dot["x"] + dot["width"] / 2 - box["x"]) / box["width"] == pytest.approx(0.955, abs=0.01)
+    reach = lines.first.locator(".reach").bounding_box()
+    assert reach["width"] / box["width"] == pytest.approx(0.05, abs=0.01)
+    name = browser_page.get_by_role("button", name="run <b>")  # a name is text
+    assert name.get_attribute("title") == "run <b>\n95.5 % right, 95 % interval 92.0–97.0 %\n190 of 199"
+    assert abs(name.bounding_box()["y"] - lines.first.bounding_box()["y"]) < 1, "a name stands beside its dot"
+    lines.first.click()
+    browser_page.get_by_text("event=run <b> name=run <b>").wait_for()
+    assert name.get_attribute("aria-pressed") == "true"
+    name.focus()
+    browser_page.keyboard.press("Tab")
+    browser_page.keyboard.press("Enter")
+    browser_page.get_by_text("event=run b name=run b").wait_for()
+    browser_page.get_by_role("button", name="again").click()
+    browser_page.get_by_text("event=None name=run b").wait_for()
 
 
 def test_heatmap_sends_a_large_matrix_once(browser_page, url):

@@ -76,15 +76,11 @@ def test_what_stands_out_is_said() -> None:
 
 
 def test_figures_hold_the_numbers_and_say_when_there_are_none() -> None:
-    dots = evaluate_charts.precision_dots(retrieval.dots(result()), shown="ratio", random=50.0)
-    assert list(dots.data[0].x) == [80, 50] and dots.data[0].customdata[0][0] == "ratio"
-    assert len(dots.layout.shapes) == 1
     curves = evaluate_charts.precision_recall(retrieval.lines(result(), ["ratio", "random"]), shown="ratio", dark=True)
     assert [trace.name for trace in curves.data] == ["random", "ratio"]
     rows = diversity.beside(table(), diversity.BREADTH)
     assert [len(trace.x) for trace in evaluate_charts.beside(rows, "%").data] == [1, 1, 0]
-    for figure in (evaluate_charts.precision_dots([]), evaluate_charts.precision_recall([]),
-                   evaluate_charts.beside([], "%")):  # fmt: skip
+    for figure in (evaluate_charts.precision_recall([]), evaluate_charts.beside([], "%")):
         assert not figure.data and figure.layout.annotations[0].text
 
 
