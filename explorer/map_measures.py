@@ -170,7 +170,13 @@ def _drawn(
     path: str, key: str, window: views.Window, token: str, stamp: tuple[str, ...], _colors: views.Coloring
 ) -> views.Drawn:
     ws = Workspace.open(path)
-    return views.draw(ws.array(key, "xy"), window, _colors, marked_mask(ws, token))
+    return views.draw(ws.array(key, "xy"), _ground(path, key, window, stamp[0]), _colors, marked_mask(ws, token))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _ground(path: str, key: str, window: views.Window, fingerprint: str) -> views.Ground:
+    """Both maps as two people look at them; a mark or another colour changes nothing of it."""
+    return views.ground(Workspace.open(path).array(key, "xy"), window)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -71,6 +71,19 @@ class Drawn:
     visible_marked: int
 
 
+@dataclass(frozen=True)
+class Ground:
+    """Which clips lie where in a window, whatever their colours: `pixel` int32 (N,), -1 = outside or without a place;
+    `everyone` int64 (height * width,): clips in each pixel; `visible`: in all."""
+
+    window: Window
+    pixel: np.ndarray
+    everyone: np.ndarray
+    height: int
+    width: int
+    visible: int
+
+
 def home_window(xy: np.ndarray) -> Window:
     """The window that shows a map, float32 (N, 2), NaN = no place: nearly all of it; the last outliers do not shrink
     the rest, they are found by zooming out."""
@@ -147,28 +160,34 @@ def hues(labels: np.ndarray, xy: np.ndarray, n_clusters: int) -> Coloring:
     return Coloring("hues", lookup[labels], HUES * RINGS + 1)
 
 
-def draw(xy: np.ndarray, window: Window, coloring: Coloring, marked: np.ndarray | None = None) -> Drawn:
-    """What a canvas draws of a map `xy` float32 (N, 2), NaN = no place. `marked` bool (N,): these keep their colour,
-    the others become grey; None = nothing is marked."""
+def ground(xy: np.ndarray, window: Window) -> Ground:
+    """What lies where in a window of a map `xy` float32 (N, 2), NaN = no place."""
     edges = np.array(window, np.float64)
     aspect = (edges[2] - edges[0]) / (edges[3] - edges[1])
     pixel = pixel_of(xy, edges, *_size(PIXELS, aspect))
-    visible = pixel >= 0
-    n_visible = int(np.count_nonzero(visible))
-    held = visible & marked if marked is not None else np.zeros(0, bool)
-    n_marked = int(np.count_nonzero(held))
-    if n_visible <= MAX_POINTS:
-        return _points(xy, edges, coloring, marked, np.flatnonzero(visible), n_marked)
+    n_visible = int(np.count_nonzero(pixel >= 0))
     height, width = _size(max(LEAST_PIXELS, min(PIXELS, int(np.sqrt(n_visible)))), aspect)
     if (height, width) != _size(PIXELS, aspect):
         pixel = pixel_of(xy, edges, height, width)
-    everyone = occupancy(pixel, height * width)
+    return Ground(window, pixel, occupancy(pixel, height * width), height, width, n_visible)
+
+
+def draw(xy: np.ndarray, ground: Ground, coloring: Coloring, marked: np.ndarray | None = None) -> Drawn:
+    """What a canvas draws of a map `xy` float32 (N, 2). `marked` bool (N,): these keep their colour, the others become
+    grey; None = nothing is marked."""
+    edges, visible = np.array(ground.window, np.float64), ground.pixel >= 0
+    held = visible & marked if marked is not None else np.zeros(0, bool)
+    n_marked = int(np.count_nonzero(held))
+    if ground.visible <= MAX_POINTS:
+        return _points(xy, edges, coloring, marked, np.flatnonzero(visible), n_marked)
+    everyone = ground.everyone
     if marked is not None and n_marked <= MAX_POINTS:
         points, image = np.flatnonzero(held), _grey(everyone, coloring.levels)
     else:
-        points, image = np.zeros(0, np.int64), _image(pixel, everyone, coloring, marked)
+        points, image = np.zeros(0, np.int64), _image(ground.pixel, everyone, coloring, marked)
     found = _points(xy, edges, coloring, marked, points, n_marked)
-    return replace(found, image=image.astype(np.uint8).reshape(height, width), visible=n_visible)
+    image = image.astype(np.uint8).reshape(ground.height, ground.width)
+    return replace(found, image=image, visible=ground.visible)
 
 
 def _size(longest: int, aspect: float) -> tuple[int, int]:
@@ -219,8 +238,10 @@ def _level(counts: np.ndarray, levels: int) -> np.ndarray:
     if not len(full):
         return np.zeros(counts.shape, np.int64)
     top = max(2.0, float(np.quantile(full, 0.995)))
-    place = np.log(np.maximum(counts, 1)) / np.log(top)
-    return np.minimum((place * levels).astype(np.int64), levels - 1)
+    # A million pixels have few different counts: each one's logarithm is taken once, and from `top` on all are full
+    place = np.log(np.maximum(np.arange(int(np.ceil(top)) + 1), 1)) / np.log(top)
+    level = np.minimum((place * levels).astype(np.int64), levels - 1)
+    return level[np.minimum(counts, len(level) - 1)]
 
 
 def rows_inside(xy: np.ndarray, outline: np.ndarray) -> np.ndarray:

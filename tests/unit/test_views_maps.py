@@ -28,7 +28,7 @@ def corners(*counts: int) -> np.ndarray:
 def test_few_clips_are_points_in_their_places() -> None:
     xy = np.float32([[0, 0], [1, 1], [0.5, 0.25], [NAN, NAN], [2, 0]])
     marked = np.array([False, True, False, True, True])
-    drawn = maps.draw(xy, UNIT, maps.groups(np.array([0, 1, -1, 0, 0]), ["a", "b"]), marked)
+    drawn = maps.draw(xy, maps.ground(xy, UNIT), maps.groups(np.array([0, 1, -1, 0, 0]), ["a", "b"]), marked)
     assert drawn.image is None and drawn.rows.tolist() == [0, 1, 2] and (drawn.visible, drawn.visible_marked) == (3, 1)
     assert drawn.places.tolist() == [[-32767, -32767], [32767, 32767], [0, -16384]]
     assert drawn.colors.tolist() == [1, 2, 0] and drawn.marked.tolist() == [False, True, False]
@@ -38,7 +38,7 @@ def test_densities_are_logarithmic_and_the_colour_is_the_majoritys(few: None) ->
     xy = corners(1, 4, 16, 0)
     labels = np.array([0] + [1, 1, 1, 0] + [0] * 16)
     coloring = maps.groups(labels, ["a", "b"])
-    drawn = maps.draw(xy, UNIT, coloring)
+    drawn = maps.draw(xy, maps.ground(xy, UNIT), coloring)
     assert drawn.image is not None and coloring.levels == 85
     color, level = (drawn.image.astype(int) - 1) // 85, (drawn.image.astype(int) - 1) % 85
     assert color[0].tolist() == [1, 2] and color[1, 0] == 1 and drawn.image[1, 1] == 0
@@ -50,7 +50,7 @@ def test_what_is_not_marked_is_grey_and_the_marked_show_their_own_colour(few: No
     xy = corners(3, 3, 0, 0)
     coloring = maps.groups(np.array([0, 0, 1, 0, 0, 0]), ["a", "b"])
     marked = np.array([False, False, True, False, False, False])
-    drawn = maps.draw(xy, UNIT, coloring, marked)
+    drawn = maps.draw(xy, maps.ground(xy, UNIT), coloring, marked)
     assert drawn.image is not None and drawn.visible_marked == 1
     assert ((drawn.image.astype(int) - 1) // 85)[0].tolist() == [2, 0]
 
@@ -60,12 +60,12 @@ def test_a_pixel_of_numbers_has_their_mean_and_shares_their_share(few: None) -> 
     values = np.array([0.0, 10, 10, 10, 10, NAN, NAN, NAN])
     found = maps.scale(values)
     assert found.ends == pytest.approx((0.4, 10), abs=0.2) and found.code[:2].tolist() == [1, 24]
-    drawn = maps.draw(xy, UNIT, found)
+    drawn = maps.draw(xy, maps.ground(xy, UNIT), found)
     assert drawn.image is not None
     color = (drawn.image.astype(int) - 1) // found.levels
     assert color[0].tolist() == [12, 24] and color[1, 0] == 0, "(1 + 24) / 2; NaN has no colour"
     share = maps.share(np.array([True, False] + [True] * 4 + [False] * 2), None, ("no", "yes"))
-    drawn = maps.draw(xy, UNIT, share)
+    drawn = maps.draw(xy, maps.ground(xy, UNIT), share)
     assert drawn.image is not None
     assert ((drawn.image.astype(int) - 1) // share.levels).tolist()[0] == [12, 24]
     assert maps.scale(np.full(3, NAN)).code.tolist() == [0, 0, 0]
@@ -74,7 +74,7 @@ def test_a_pixel_of_numbers_has_their_mean_and_shares_their_share(few: None) -> 
 
 def test_images_are_bounded_and_as_wide_as_their_window() -> None:
     xy = np.random.default_rng(0).random((20_000, 2)).astype(np.float32)
-    drawn = maps.draw(xy, (0.0, 0.0, 1.0, 0.5), maps.plain(20_000))
+    drawn = maps.draw(xy, maps.ground(xy, (0.0, 0.0, 1.0, 0.5)), maps.plain(20_000))
     assert drawn.image is not None and drawn.image.shape == (80, 160) and drawn.image.dtype == np.uint8
     assert drawn.image.max() <= 254 and drawn.visible == pytest.approx(10_000, rel=0.05)
     assert maps.hues(np.zeros(1, int), xy[:1], 1).colors * maps.hues(np.zeros(1, int), xy[:1], 1).levels <= 255
@@ -135,12 +135,12 @@ def test_a_few_marked_of_many_are_points_over_the_grey(monkeypatch: pytest.Monke
     xy = np.array([[0, 0], [0, 0], [1, 1], [0.5, 0.5], [9, 9]], np.float32)
     coloring = maps.groups(np.array([0, 1, 1, 0, 1]), ["a", "b"])
     marked = np.array([False, True, True, False, True])
-    drawn = maps.draw(xy, (-0.1, -0.1, 1.1, 1.1), coloring, marked)
+    drawn = maps.draw(xy, maps.ground(xy, (-0.1, -0.1, 1.1, 1.1)), coloring, marked)
     assert drawn.image is not None and (drawn.visible, drawn.visible_marked) == (4, 2)
     assert set(((drawn.image.astype(int) - 1) // coloring.levels)[drawn.image > 0]) == {0}, "the image is grey alone"
     assert drawn.rows.tolist() == [1, 2] and drawn.colors.tolist() == [2, 2] and drawn.marked.all()
     marked[:] = True  # more than are points: they have their colours in the image, none of them faint
-    drawn = maps.draw(xy, (-0.1, -0.1, 1.1, 1.1), coloring, marked)
+    drawn = maps.draw(xy, maps.ground(xy, (-0.1, -0.1, 1.1, 1.1)), coloring, marked)
     assert drawn.image is not None and not len(drawn.rows)
     found = drawn.image[drawn.image > 0].astype(int) - 1
     assert (found // coloring.levels > 0).all() and (found % coloring.levels >= int(0.7 * coloring.levels)).all()
