@@ -82,6 +82,11 @@ def box_rows(ws: Workspace, pair: Pair, r: np.ndarray, c: np.ndarray, run: str |
     return tables.box_rows(a, b, pair.rows, pair.cols, r, c, data.selected_mask(ws, run) if run else None)
 
 
+def has_distances(ws: Workspace, pair: Pair) -> bool:
+    """Whether clips of both clusterings have a distance to their centroid: those of imported ones have not."""
+    return data.distances(ws, pair.sound) is not None and data.distances(ws, pair.picture) is not None
+
+
 def by_distance(ws: Workspace, pair: Pair, rows: np.ndarray) -> np.ndarray | None:
     """`rows`, nearest to both centroids first; None for imported clusterings, which have no distances."""
     a, b = data.distances(ws, pair.sound), data.distances(ws, pair.picture)
@@ -221,10 +226,8 @@ def _excess(path: str, sounds: tuple[str, ...], pictures: tuple[str, ...], print
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _controls(path: str, sound: str, picture: str, run: str, prints: tuple[str, ...]) -> tables.Controls:
-    ws = Workspace.open(path)
-    selected = data.selected_mask(ws, run) if run else None
-    rows, cols = _folds(ws, sound, picture)
-    return tables.controls(data.assignments(ws, sound), data.assignments(ws, picture), rows, cols, selected)
+    found = pair(Workspace.open(path), sound, picture, run or None)
+    return tables.controls(found.candidates, found.selected)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

@@ -241,7 +241,7 @@ def draw_cell(ws: Workspace, view: View) -> None:
     if not len(members):
         st.caption("No selected clip is here: look at all candidates." if view.of == "selected" else "No clip is here.")
         return
-    shown = _ordered(ws, view, members)[:STILLS]
+    shown = _first(ws, view, members, STILLS)
     clip_panel.grid(ws, shown, view.run, "pair.grid", tile_width=84, decisions=review_panel.decided(ws, shown))
     with st.container(horizontal=True, vertical_alignment="center"):
         if place is not None:
@@ -311,17 +311,17 @@ def strongest(view: View) -> tuple[int, int]:
     return int(r), int(c)
 
 
-def _ordered(ws: Workspace, view: View, members: np.ndarray) -> np.ndarray:
-    """The members as typical, far or random; without distances random is all there is."""
-    nearest = measures.by_distance(ws, view.pair, members)
+def _first(ws: Workspace, view: View, members: np.ndarray, n: int) -> np.ndarray:
+    """At most `n` of the members, typical, far or random; without distances random is all there is."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         how = "random"
-        if nearest is not None:
+        if measures.has_distances(ws, view.pair):
             how = choose("Which", words.EXAMPLES, "pick", "random", form="segments", hide_label=True)
         seed = reseed("seed", "Others") if how == "random" else 0
-    if nearest is None or how == "random":
-        return clip_views.shuffled(members, seed)
-    return nearest if how == "typical" else nearest[::-1]
+    nearest = measures.by_distance(ws, view.pair, members) if how != "random" else None
+    if nearest is None:
+        return clip_views.shuffled(members, seed, n)
+    return nearest[:n] if how == "typical" else nearest[::-1][:n]
 
 
 def _cell_numbers(ws: Workspace, view: View, r: int, c: int) -> None:

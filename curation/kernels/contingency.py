@@ -75,6 +75,21 @@ def contingency_table(a: np.ndarray, b: np.ndarray, n_a: int, n_b: int) -> np.nd
 
 
 @compiled()
+def count_pairs(a: np.ndarray, b: np.ndarray, place_a: np.ndarray, place_b: np.ndarray, which: np.ndarray,
+                counts: np.ndarray) -> None:  # fmt: skip
+    """Add the clips that have a value in both to `counts` int64 (n_a, n_b), in one pass and without copies.
+
+    `a`, `b` integer (n,), -1 = none, read as `place_a[a]`, `place_b[b]`; `which` bool (n,): these clips; empty = all.
+    Raises IndexError for a value that has no place.
+    """
+    for i in range(len(a)):
+        if a[i] >= 0 and b[i] >= 0 and (len(which) == 0 or which[i]):
+            if a[i] >= len(place_a) or b[i] >= len(place_b):
+                raise IndexError("a value without a place")
+            counts[place_a[a[i]], place_b[b[i]]] += 1
+
+
+@compiled()
 def column_range(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Smallest and largest value of each column of `codes` integer (N, D), N > 0: two int64 (D,)."""
     low, high = codes[0].astype(np.int64), codes[0].astype(np.int64)

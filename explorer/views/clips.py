@@ -99,9 +99,10 @@ def all_of(n: int, *masks: np.ndarray | None) -> np.ndarray:
     return np.flatnonzero(kept)
 
 
-def shuffled(rows: np.ndarray, seed: int) -> np.ndarray:
-    """`rows` in a random order that belongs to each row and the seed: a filter never reshuffles what stays."""
-    return shuffle.first(rows, seed, len(rows))
+def shuffled(rows: np.ndarray, seed: int, n: int | None = None) -> np.ndarray:
+    """`rows` (the first `n` of them) in a random order that belongs to each row and the seed: a filter never
+    reshuffles what stays."""
+    return shuffle.first(rows, seed, len(rows) if n is None else n)
 
 
 def sorted_rows(rows: np.ndarray, key: np.ndarray) -> np.ndarray:
@@ -185,11 +186,17 @@ def examples(
     rows = np.flatnonzero(np.isin(assignments, clusters))
     own = np.asarray(assignments)[rows]
     key = {"random": shuffle.hashes(rows, seed), "typical": distances[rows], "far": -distances[rows]}[how]
-    order = np.lexsort((key, own))
-    rows, own = rows[order], own[order]
-    start = np.searchsorted(own, clusters)
-    end = np.searchsorted(own, clusters, side="right")
-    return {int(c): rows[s : min(e, s + n)] for c, s, e in zip(clusters, start, end)}
+    found = {int(c): np.flatnonzero(own == c) for c in clusters}
+    return {c: rows[at[_lowest(key[at], n)]] for c, at in found.items()}
+
+
+def _lowest(key: np.ndarray, n: int) -> np.ndarray:
+    """Places of the `n` lowest keys, rising, ties by place, without a value (NaN) last; only those are sorted."""
+    at = np.arange(len(key))
+    if 0 < n < len(key):
+        last = np.partition(key, n - 1)[n - 1]
+        at = at if np.isnan(last) else np.flatnonzero(key <= last)
+    return at[np.argsort(key[at], kind="stable")[:n]]
 
 
 def place_in(rows: np.ndarray, row: int) -> int:

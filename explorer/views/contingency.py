@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from curation.kernels.contingency import Rows, contingency_table, make_layout
+from curation.kernels.contingency import Rows, count_pairs, make_layout
 from curation.kernels.draws import permuted_partners
 from curation.kernels.information import information_of
 
@@ -116,10 +116,9 @@ class PairTable:
 
 def pair_table(a: np.ndarray, b: np.ndarray, rows: Fold, cols: Fold, which: np.ndarray | None = None) -> PairTable:
     """Count the clips `which` (bool (N,), default all) that have a value in both; `a`, `b` integer (N,), -1 = none."""
-    use = (a >= 0) & (b >= 0)
-    if which is not None:
-        use &= which
-    return PairTable(contingency_table(rows.lookup[a[use]], cols.lookup[b[use]], len(rows.shown), len(cols.shown)))
+    counts = np.zeros((len(rows.shown), len(cols.shown)), np.int64)
+    count_pairs(a, b, rows.lookup, cols.lookup, np.zeros(0, bool) if which is None else which, counts)
+    return PairTable(counts)
 
 
 def difference(selected: PairTable, candidates: PairTable) -> np.ndarray:
@@ -265,35 +264,32 @@ class Controls:
     clips: int
 
 
-def controls(
-    a: np.ndarray,
-    b: np.ndarray,
-    rows: Fold,
-    cols: Fold,
-    selected: np.ndarray | None,
-    *,
-    repeats: int = 5,
-    seed: int = 0,
-) -> Controls:
-    """Measure one pair: `a`, `b` integer (N,), -1 = none; `selected` bool (N,) or None for all the candidates."""
-    valid = np.flatnonzero((a >= 0) & (b >= 0))
-    sound, picture = rows.lookup[a[valid]], cols.lookup[b[valid]]
-    shape = (len(rows.shown), len(cols.shown))
-    chosen = np.flatnonzero(selected[valid]) if selected is not None else np.arange(len(valid))
-    rng = np.random.default_rng([seed, len(valid)])
+def controls(candidates: PairTable, selected: PairTable | None = None, *, repeats: int = 5, seed: int = 0) -> Controls:
+    """Controls of one pair for all candidates, or for the `selected` among them; fewer than 1e9 clips.
 
-    def measured(x: np.ndarray, y: np.ndarray) -> float:
-        return PairTable(contingency_table(x, y, *shape)).information()
-
-    permuted = [measured(rng.permutation(sound[chosen]), picture[chosen]) for _ in range(repeats)]
+    Drawn from the table alone, as if its clips had been: sounds permuted among clips give any table with the same
+    totals, as likely as the number of permutations that lead to it (Patefield 1981); clips drawn without replacement
+    give a multivariate hypergeometric one.
+    """
+    table = candidates if selected is None else selected
+    rng = np.random.default_rng([seed, table.n])
+    permuted = [_permuted(table, rng).information() for _ in range(repeats)]
     drawn = []
-    if selected is not None and len(chosen) < len(valid):
+    if table.n < candidates.n:
+        cells, shape = candidates.counts.ravel(), candidates.counts.shape
         for _ in range(repeats):
-            at = rng.choice(len(valid), len(chosen), replace=False, shuffle=False)
-            drawn.append(measured(sound[at], picture[at]))
-    return Controls(
-        measured(sound[chosen], picture[chosen]), _spread(permuted), _spread(drawn) if drawn else None, len(chosen)
-    )
+            found = rng.multivariate_hypergeometric(cells, table.n, method="marginals")
+            drawn.append(PairTable(found.reshape(shape)).information())
+    return Controls(table.information(), _spread(permuted), _spread(drawn) if drawn else None, table.n)
+
+
+def _permuted(table: PairTable, rng: np.random.Generator) -> PairTable:
+    """The table after the sounds changed places at random: row by row, a draw from what is left of each column."""
+    counts, left = np.empty_like(table.counts), table.col_totals
+    for r, total in enumerate(table.row_totals):
+        counts[r] = rng.multivariate_hypergeometric(left, int(total), method="marginals")
+        left = left - counts[r]
+    return PairTable(counts)
 
 
 def _spread(values: list[float]) -> Spread:

@@ -16,7 +16,7 @@ from sklearn.metrics import mutual_info_score
 
 import curation
 from curation.errors import InputError, SettingError
-from curation.kernels.contingency import contingency_table
+from curation.kernels.contingency import contingency_table, count_pairs
 from curation.kernels.information import fixed_gain_table, gain_table
 from tests import reference
 
@@ -40,6 +40,22 @@ def test_tables_worked_by_hand() -> None:
     found = curation.mutual_information([[0, 0], [0, 0], [0, 1], [1, 1]], AV)
     by_hand = 0.5 * math.log(4 / 3) + 0.25 * math.log(2 / 3) + 0.25 * math.log(2)
     assert found.mean == pytest.approx(by_hand, abs=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
+def test_pairs_are_counted_where_both_are_known(dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(-1, 5, 500).astype(dtype), rng.integers(-1, 7, 500).astype(dtype)
+    place_a, place_b, which = np.array([0, 1, 0, 2, 2]), np.arange(7)[::-1].copy(), rng.random(500) < 0.4
+    for chosen in (np.zeros(0, bool), which):
+        counts, plain = np.zeros((3, 7), np.int64), np.zeros((3, 7), np.int64)
+        count_pairs(a, b, place_a, place_b, chosen, counts)
+        for i in range(500):
+            if a[i] >= 0 and b[i] >= 0 and (not len(chosen) or chosen[i]):
+                plain[place_a[a[i]], place_b[b[i]]] += 1
+        assert (counts == plain).all()
+    with pytest.raises(IndexError):
+        count_pairs(a, b, place_a[:3], place_b, which, np.zeros((3, 7), np.int64))
 
 
 def test_contingency_table_counts() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from curation.kernels import shuffle
 from explorer.views import clips as view
 
 
@@ -68,6 +69,19 @@ def test_why_lists_the_clips_cells_most_expected_pairing_first() -> None:
     assert [(cell.picture, cell.clips) for cell in cells] == [("p", 1), ("q", 2)]
     assert cells[0].pmi == pytest.approx(np.log(2)) and cells[1].pmi == pytest.approx(0)
     assert (cells[0].sound_cluster, cells[0].picture_cluster) == (1, 1)
+
+
+@pytest.mark.parametrize("how", ["random", "typical", "far"])
+def test_examples_are_the_first_of_a_whole_sort(how: str) -> None:
+    rng = np.random.default_rng(7)
+    labels = rng.integers(-1, 6, 4000)
+    distance = rng.integers(0, 20, 4000).astype(np.float32)  # many ties
+    distance[rng.random(4000) < 0.3] = np.nan
+    found = view.examples(labels, distance, np.array([0, 2, 5]), how, 40, seed=3)  # type: ignore[arg-type]
+    for cluster, rows in found.items():
+        own = np.flatnonzero(labels == cluster)
+        key = {"random": shuffle.hashes(own, 3), "typical": distance[own], "far": -distance[own]}[how]
+        assert rows.tolist() == own[np.argsort(key, kind="stable")][:40].tolist()
 
 
 def test_examples_of_clusters() -> None:

@@ -169,11 +169,11 @@ def test_controls_stand_near_the_measure_of_independent_labels_and_far_below_dep
     a = rng.integers(4, size=2000)
     side = view.fold(np.bincount(a))
     selected = np.arange(2000) < 400
-    dependent = view.controls(a, a, side, side, selected)
+    dependent = view.controls(view.pair_table(a, a, side, side), view.pair_table(a, a, side, side, selected))
     assert dependent.clips == 400
     assert dependent.information > 1.3 and dependent.permuted.mean < 0.05
     assert dependent.random is not None and dependent.random.mean > 1.3
-    independent = view.controls(a, rng.integers(4, size=2000), side, side, None)
+    independent = view.controls(view.pair_table(a, rng.integers(4, size=2000), side, side))
     assert independent.random is None
     assert abs(independent.information - independent.permuted.mean) < 0.01
     assert independent.permuted.repeats == 5
@@ -183,9 +183,38 @@ def test_controls_repeat_with_the_seed() -> None:
     rng = np.random.default_rng(2)
     a, b = rng.integers(4, size=300), rng.integers(4, size=300)
     side = view.fold(np.full(4, 1))
-    first, again = (view.controls(a, b, side, side, np.arange(300) < 50, seed=3) for _ in range(2))
+    every, some = view.pair_table(a, b, side, side), view.pair_table(a, b, side, side, np.arange(300) < 50)
+    first, again = (view.controls(every, some, seed=3) for _ in range(2))
     assert first == again
-    assert first != view.controls(a, b, side, side, np.arange(300) < 50, seed=4)
+    assert first != view.controls(every, some, seed=4)
+
+
+def test_controls_drawn_from_a_table_are_those_of_its_clips() -> None:
+    """Against the plain way: sounds permuted and clips drawn one by one, many times over."""
+    rng = np.random.default_rng(4)
+    a = rng.choice(3, 240, p=[0.6, 0.3, 0.1])
+    b = np.where(rng.random(240) < 0.3, a, rng.integers(4, size=240))
+    rows, cols = view.fold(np.full(3, 1)), view.fold(np.full(4, 1))
+    every, times = view.pair_table(a, b, rows, cols), 3000
+    some = view.pair_table(a, b, rows, cols, np.arange(240) < 60)
+    permuted, drawn = [], []
+    for _ in range(times):
+        permuted.append(view.pair_table(rng.permutation(a[:60]), b[:60], rows, cols).information())
+        at = rng.choice(240, 60, replace=False)
+        drawn.append(view.pair_table(a[at], b[at], rows, cols).information())
+    found = view.controls(every, some, repeats=times)
+    assert found.random is not None
+    for spread, plain in ((found.permuted, permuted), (found.random, drawn)):
+        error = np.std(plain) * np.sqrt(2 / times)
+        assert abs(spread.mean - np.mean(plain)) < 4 * error
+        assert spread.deviation == pytest.approx(np.std(plain, ddof=1), rel=0.1)
+
+
+def test_a_table_of_permuted_sounds_keeps_its_totals() -> None:
+    counts = np.random.default_rng(5).integers(0, 50, (6, 9))
+    found = view._permuted(view.PairTable(counts), np.random.default_rng(6))
+    assert (found.row_totals == counts.sum(1)).all() and (found.col_totals == counts.sum(0)).all()
+    assert (found.counts != counts).any()
 
 
 def test_the_pair_with_the_most_beyond_chance_ranks_first() -> None:
