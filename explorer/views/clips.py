@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.kernels import shuffle
-from curation.kernels.contingency import contingency_table
+from curation.kernels.contingency import contingency_table, count_pairs
 from explorer.views.why import CellOfClip
 
 Examples = Literal["random", "typical", "far"]
@@ -156,8 +156,9 @@ def cell_pmi(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def pair_counts(a: np.ndarray, b: np.ndarray, n_a: int, n_b: int) -> np.ndarray:
     """Clips in each cell, int32 (n_a, n_b), of those with a value (not -1) in both."""
-    both = (np.asarray(a) >= 0) & (np.asarray(b) >= 0)
-    return contingency_table(np.asarray(a)[both], np.asarray(b)[both], n_a, n_b).astype(np.int32)
+    counts = np.zeros((n_a, n_b), np.int64)
+    count_pairs(a, b, np.arange(n_a), np.arange(n_b), np.zeros(0, bool), counts)
+    return counts.astype(np.int32)
 
 
 def why(row: int, sounds: dict[str, np.ndarray], pictures: dict[str, np.ndarray]) -> list[CellOfClip]:
