@@ -6,10 +6,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.errors import InputError
 from curation.kernels.texts import hash_texts
 
 PIECE = 1 << 22
 """Values that are taken at once."""
+
+
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """All chunks as one array. Raises `InputError` for more text than a plain array of Arrow holds."""
+    try:
+        return column.combine_chunks()
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            f"{len(column):,} texts come to more than 2 GiB: rows cannot be matched by them.",
+            hint="Bring them in in the order of the clips, without a table of clips.",
+        ) from error
 
 
 def codes_of(column: pa.ChunkedArray) -> np.ndarray:

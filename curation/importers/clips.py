@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from curation.importers.matching import END_COLUMNS, START_COLUMNS, Keys, Match,
 from curation.importers.readers import as_text, read_table, table_columns
 from curation.locks import writer_lock
 from curation.records import CLIPS
+from curation.strings import first_rows, whole
 from curation.workspace import Workspace, fingerprint_of
 
 CLIP_COLUMNS = ("clip_id", "path", "start_s", "end_s", "source", "title")
@@ -101,7 +102,7 @@ def place_rows(
             hint="They must be one to one, in one order.",
         )
     if table is not None and "clip_id" in table.column_names:
-        _check_ids(table["clip_id"].combine_chunks())
+        _check_ids(table["clip_id"])
     if workspace.artefact("clips") is None:
         if table is None:
             table = pa.table({"row": pa.nulls(n_rows)})
@@ -145,21 +146,28 @@ def read_clip_columns(file: str | os.PathLike[str]) -> pa.Table:
     table = read_table(file, columns.values())
     found: dict[str, pa.Array | pa.ChunkedArray] = {}
     for name, called in columns.items():
-        text = as_text(table[called])
+        column = table[called]
+        table = table.drop_columns(called) if list(columns.values()).count(called) == 1 else table
         if name in ("start_s", "end_s"):
-            seconds = numbers_of(text, f"{file}: {called}")
-            found[name] = pa.array(seconds, pa.float64(), from_pandas=True)
+            plain = column if pa.types.is_float64(column.type) else as_text(column)
+            found[name] = pa.array(numbers_of(plain, f"{file}: {called}"), pa.float64(), from_pandas=True)
         else:
-            found[name] = text
+            found[name] = as_text(column)
+        del column  # one column at a time is there twice
     return pa.table(found)
 
 
-def _check_ids(ids: pa.Array) -> None:
-    if ids.null_count or len(pc.unique(ids)) != len(ids):
-        counts = pc.value_counts(ids)
-        worst = counts[int(np.argmax(counts.field("counts").to_numpy()))].as_py()
+def _check_ids(ids: pa.ChunkedArray) -> None:
+    """Raise `InputError` for an empty id, and for one that occurs twice; ids of any number."""
+    first = first_rows(ids)
+    again = first[first != np.arange(len(first))]
+    if ids.null_count or len(again):
+        rows, counts = np.unique(again, return_counts=True)
+        name, times = "", ids.null_count
+        if len(rows) and counts.max() + 1 > times:
+            name, times = ids[int(rows[counts.argmax()])].as_py() or "", int(counts.max()) + 1
         raise InputError(
-            f"A clip id is empty, or occurs more than once ({worst['values'] or ''!r}: {worst['counts']} times).",
+            f"A clip id is empty, or occurs more than once ({name!r}: {times} times).",
             hint="Every clip needs one id of its own.",
         )
 
@@ -169,11 +177,11 @@ def _matched(workspace: Workspace, table: pa.Table, what: str, made: str) -> Mat
     others, otherwise = _other_keys(table)
     if "clip_id" in table.column_names:
         try:
-            return match_rows(workspace, [Keys(table["clip_id"].combine_chunks())], what)
+            return match_rows(workspace, [Keys(whole(table["clip_id"]))], what)
         except InputError:
             if not others:
                 raise
-    elif not others or clips_fingerprint(clip_table(table)) == made:
+    elif not others or clips_fingerprint(clip_pieces(table)) == made:
         return None
     return match_rows(workspace, others, what, otherwise)
 
@@ -182,7 +190,7 @@ def _other_keys(table: pa.Table) -> tuple[list[Keys], list[Keys]]:
     """The ways besides ids in which rows name clips, and those that are tried when none of these fits."""
     named = [name for name in ("path", "source") if name in table.column_names and table.num_rows]
     start_s = table["start_s"].to_numpy() if "start_s" in table.column_names else None
-    ways = [Keys(table[name].combine_chunks(), start_s) for name in named]
+    ways = [Keys(whole(table[name]), start_s) for name in named]
     # A start that no clip has: the files themselves may be the clips.
     return ways, [] if start_s is None else [Keys(way.names) for way in ways]
 
@@ -219,31 +227,36 @@ def _make_clips(workspace: Workspace, n_rows: int, table: pa.Table, file: str) -
     """clips.parquet of imported rows, in their order. Ids stay as they came; without any, the row number is the id."""
     if not n_rows:
         raise InputError("The data have no rows.", hint="An import needs at least one clip.")
-    clips = clip_table(table)
     info: dict[str, Any] = {"origin": "imported", "clips": n_rows, "file": file}
-    info |= length_facts(clips)
+    # The rows are made twice, a piece at a time, rather than held: as a whole they outgrow what they came from
+    fingerprint = clips_fingerprint(clip_pieces(table))
+    info |= length_facts(clip_pieces(table), n_rows)
+    batches = (batch for piece in clip_pieces(table) for batch in piece.combine_chunks().to_batches())
     with writer_lock(workspace.path / "locks" / "segment.lock", purpose="import of clips", wait_s=10):
-        workspace.commit_table("clips", clips, clips_fingerprint(clips), info)
+        workspace.commit_table("clips", pa.RecordBatchReader.from_batches(CLIPS, batches), fingerprint, info)
 
 
-def length_facts(clips: pa.Table) -> dict[str, Any]:
+def length_facts(pieces: Iterable[pa.Table], n_clips: int) -> dict[str, Any]:
     """`hours` of the clips whose times are known (left out where none are), and how many are `untimed`, if any."""
-    durations_s = pc.subtract(clips["end_s"], clips["start_s"])
-    timed = pc.fill_null(pc.is_finite(durations_s), False)
-    n_timed = int(pc.sum(timed).as_py() or 0)
-    facts: dict[str, Any] = {"hours": pc.sum(pc.filter(durations_s, timed)).as_py() / 3600} if n_timed else {}
-    return facts | ({"untimed": clips.num_rows - n_timed} if n_timed < clips.num_rows else {})
+    seconds, n_timed = 0.0, 0
+    for piece in pieces:
+        durations_s = pc.subtract(piece["end_s"], piece["start_s"])
+        timed = pc.fill_null(pc.is_finite(durations_s), False)
+        n_timed += int(pc.sum(timed).as_py() or 0)
+        seconds += pc.sum(pc.filter(durations_s, timed)).as_py() or 0.0
+    facts: dict[str, Any] = {"hours": seconds / 3600} if n_timed else {}
+    return facts | ({"untimed": n_clips - n_timed} if n_timed < n_clips else {})
 
 
-def clip_table(table: pa.Table, first: int = 0) -> pa.Table:
-    """Rows of clips.parquet, numbered from `first`, of the columns of `read_clip_columns`."""
-    starts = range(0, table.num_rows, _CHUNK)
-    return pa.concat_tables(_clip_rows(first + start, table.slice(start, _CHUNK)) for start in starts)
+def clip_pieces(table: pa.Table, first: int = 0) -> Iterator[pa.Table]:
+    """Rows of clips.parquet, numbered from `first`, of the columns of `read_clip_columns`; a piece at a time."""
+    for start in range(0, table.num_rows, _CHUNK):
+        yield _clip_rows(first + start, table.slice(start, _CHUNK))
 
 
-def clips_fingerprint(clips: pa.Table) -> str:
-    """Of a table of imported clips."""
-    return fingerprint_of({"import": "clips", "rows": _digest(clips)})
+def clips_fingerprint(pieces: Iterable[pa.Table]) -> str:
+    """Of a table of imported clips, in pieces."""
+    return fingerprint_of({"import": "clips", "rows": _digest(pieces)})
 
 
 def _clip_rows(start: int, piece: pa.Table) -> pa.Table:
@@ -280,8 +293,9 @@ def _clip_rows(start: int, piece: pa.Table) -> pa.Table:
     return pa.table(columns, schema=CLIPS)
 
 
-def _digest(table: pa.Table) -> str:
+def _digest(pieces: Iterable[pa.Table]) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for batch in table.to_batches(max_chunksize=65_536):
-        digest.update(batch.serialize())
+    for piece in pieces:
+        for batch in piece.to_batches(max_chunksize=65_536):
+            digest.update(batch.serialize())
     return digest.hexdigest()

@@ -25,6 +25,7 @@ from curation.importers.matching import (
 from curation.importers.readers import as_text, check_identifier, file_digest, read_table, table_columns
 from curation.locks import writer_lock
 from curation.records import CLIPS
+from curation.strings import whole
 from curation.workspace import Workspace, fingerprint_of
 
 _MISSING = pa.array(["nan", "null", "none", "na", "n/a", "<na>"])
@@ -66,7 +67,7 @@ def import_columns(
     artefact = workspace.require("clips", "segment")
     table = read_table(file, [key, *columns, *([start] if start else [])])
     start_s = numbers_of(as_text(table[start]), f"The column {start!r}") if start else None
-    keys = Keys(as_text(table[key]).combine_chunks(), start_s)
+    keys = Keys(whole(as_text(table[key])), start_s)
     values = {name: typed(table[source]).combine_chunks() for source, name in columns.items()}
     match = match_rows(workspace, [keys], str(file))
     # All are joined before the first is written, so that a conflict in one leaves the workspace as it was.

@@ -23,7 +23,7 @@ from curation.atomic import replacing, write_array, write_json
 from curation.errors import InputError
 from curation.importers.clips import (
     Placement,
-    clip_table,
+    clip_pieces,
     clips_fingerprint,
     index_digest,
     length_facts,
@@ -32,6 +32,7 @@ from curation.importers.clips import (
 )
 from curation.locks import writer_lock
 from curation.records import FAILURES
+from curation.strings import whole
 from curation.workspace import CLIPS_FINGERPRINT, Artefact, Workspace, fingerprint_of
 
 ROWS_PER_PART = 65_536  # of imported features
@@ -102,7 +103,7 @@ def import_clips(workspace: Workspace, file: str | os.PathLike[str], *, add: boo
 
 def _names(clips: pa.Table, table: pa.Table | None, n_rows: int, what: str) -> tuple[str, pa.Array, pa.Array]:
     """How rows are told, and by that the names of the clips that are there and of the rows: text, each once."""
-    ids = clips["clip_id"].combine_chunks()
+    ids = whole(clips["clip_id"])
     numbered = ids.equals(pa.array(np.arange(len(ids))).cast(pa.string()))
     if table is None:
         if not numbered:
@@ -114,7 +115,7 @@ def _names(clips: pa.Table, table: pa.Table | None, n_rows: int, what: str) -> t
             raise InputError(f"{what} have {n_rows} rows, the workspace has {len(ids)} clips already.")
         return "order", ids, pa.array(np.arange(n_rows)).cast(pa.string())
     if "clip_id" in table.column_names:
-        kind, there, names = "clip id", ids, table["clip_id"].combine_chunks()
+        kind, there, names = "clip id", ids, whole(table["clip_id"])
     else:
         by = next((name for name in ("path", "source") if name in table.column_names), "")
         if not by:
@@ -148,7 +149,7 @@ def _check_told_apart(names: pa.Array, kind: str, what: str) -> None:
 
 def _with_start(table: pa.Table, by: str) -> pa.Array:
     """`<path>|<ms>` of each row; null where it has no name."""
-    names = table[by].combine_chunks()
+    names = whole(table[by])
     names = pc.if_else(pc.equal(names, ""), pa.scalar(None, pa.string()), names)
     start_s = (
         table["start_s"].combine_chunks() if "start_s" in table.column_names else pa.nulls(len(names), pa.float64())
@@ -165,8 +166,8 @@ def _grow(
     clips_file: str | os.PathLike[str] | None,
 ) -> None:
     """clips.parquet with `rows` behind what is there."""
-    more = clip_table(rows, first=clips.num_rows)
-    doubled = pc.filter(more["clip_id"], pc.is_in(more["clip_id"], clips["clip_id"].combine_chunks()))
+    more = pa.concat_tables(clip_pieces(rows, first=clips.num_rows))
+    doubled = pc.filter(more["clip_id"], pc.is_in(more["clip_id"], whole(clips["clip_id"])))
     if len(doubled):
         raise InputError(f"The new row {doubled[0].as_py()!r} would get the id of a clip.", hint="Give clip_id.")
     grown = pa.concat_tables([clips.replace_schema_metadata(None), more.replace_schema_metadata(None)])
@@ -177,8 +178,8 @@ def _grow(
         "file": artefact.info.get("file", "") if clips_file is None else Path(clips_file).name,
         GROWN_FROM: [*artefact.info.get(GROWN_FROM, []), before][-EARLIER_MAX:],
     }
-    info |= length_facts(grown)
-    workspace.commit_table("clips", grown, clips_fingerprint(grown), info)
+    info |= length_facts([grown], grown.num_rows)
+    workspace.commit_table("clips", grown, clips_fingerprint([grown]), info)
 
 
 def _pad(workspace: Workspace) -> None:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from curation.errors import InputError
 from curation.records import shown_path
+from curation.strings import whole
 from curation.workspace import Workspace
 
 START_TOLERANCE_S = 0.5
@@ -174,7 +175,7 @@ def _nothing_found(names: pa.Array, clips: pa.Table, what: str) -> InputError:
 
 
 def _matches(workspace: Workspace, keys: Keys, clips: pa.Table) -> Iterator[Match]:
-    paths = clips["path"].combine_chunks()
+    paths = whole(clips["path"])
     below = _without_roots(keys.names, workspace.roots)
     for kind, names, starts in _kinds(clips):
         rows = _youtube_ids(keys.names)[0] if kind == "YouTube id" else below
@@ -182,13 +183,13 @@ def _matches(workspace: Workspace, keys: Keys, clips: pa.Table) -> Iterator[Matc
             found = _by_name(kind, rows, names, paths)
         else:
             found = _by_start(kind, rows, keys.start_s, names, starts, paths)
-        yield Match(*found, keys.names, clips["clip_id"].combine_chunks())
+        yield Match(*found, keys.names, whole(clips["clip_id"]))
 
 
 def _kinds(clips: pa.Table) -> Iterator[tuple[str, pa.Array, np.ndarray]]:
     """Each way to name clips: what it is called, the clips' names, and where they start in what bears that name."""
     start_s = clips["start_s"].to_numpy()
-    yield "clip id", clips["clip_id"].combine_chunks(), start_s
+    yield "clip id", whole(clips["clip_id"]), start_s
     known = _known(clips["path"])  # imported clips may have no path: no name, no match
     yield "path", known, start_s
     file_names = pc.replace_substring_regex(known, r"(?s)^.*/", "")
@@ -280,7 +281,7 @@ def _youtube_ids(names: pa.Array) -> tuple[pa.Array, np.ndarray]:
 
 def _known(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
     if isinstance(texts, pa.ChunkedArray):
-        texts = texts.combine_chunks()
+        texts = whole(texts)
     return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 

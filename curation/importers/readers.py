@@ -73,14 +73,19 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_nested(column.type):
         raise InputError(f"A column of {column.type} cannot be joined.", hint="Choose one with plain values.")
     try:
-        plain = column.cast(pa.string())
-        plain.validate(full=True)  # a Parquet file may call any bytes a text
-        longest = pc.max(pc.utf8_length(plain)).as_py() or 0
-        if longest > CELL_MAX:
-            raise InputError(f"A cell has {longest} characters; at most {CELL_MAX} can be joined.")
-        text = pc.utf8_trim_whitespace(plain)
+        return pa.chunked_array([_chunk_as_text(chunk) for chunk in column.chunks], pa.string())
     except pa.ArrowException as error:
         raise InputError(f"A column of {column.type} cannot be read as text ({error}).") from error
+
+
+def _chunk_as_text(chunk: pa.Array) -> pa.Array:
+    """A chunk at a time: of a long column only the result is there beside it."""
+    plain = chunk.cast(pa.string())
+    plain.validate(full=True)  # a Parquet file may call any bytes a text
+    longest = pc.max(pc.utf8_length(plain)).as_py() or 0
+    if longest > CELL_MAX:
+        raise InputError(f"A cell has {longest} characters; at most {CELL_MAX} can be joined.")
+    text = pc.utf8_trim_whitespace(plain)
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 

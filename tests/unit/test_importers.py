@@ -14,6 +14,7 @@ import pytest
 
 from curation import importers, pipeline
 from curation.errors import InputError, SettingError
+from curation.importers import clips as clips_module
 from curation.importers import features as features_module
 from curation.importers import import_assignments, import_features
 from curation.progress import Progress
@@ -95,6 +96,35 @@ def test_a_table_of_clips_gives_ids_files_and_times(empty: Workspace, tmp_path: 
         (None, None, ""),
     ]
     assert empty.require("clips", "segment").info["hours"] == pytest.approx(20 / 3600)
+
+
+@pytest.mark.parametrize(
+    "ids, said", [(["a", "b", "c", "a", "b", "b"], "'b': 3 times"), (["a", None, "c", " ", "e", ""], "'': 3 times")]
+)
+def test_ids_that_do_not_tell_clips_apart_are_refused(
+    empty: Workspace, tmp_path: Path, ids: list[str | None], said: str
+) -> None:
+    pq.write_table(pa.table({"clip_id": pa.array(ids, pa.string())}), tmp_path / "c.parquet", row_group_size=2)
+    with pytest.raises(InputError, match=said):
+        import_assignments(empty, saved(tmp_path / "a.npy", planted(6)), NAMES, tmp_path / "c.parquet")
+    assert empty.artefact("clips") is None
+
+
+def test_clips_made_in_pieces_are_those_made_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_s = np.array([0.0, 10, np.nan, 5, 7.5, 0, 1])
+    columns = {"path": [f"{i // 2}.mp4" for i in range(7)], "start_s": start_s, "end_s": start_s + 10}
+    pq.write_table(pa.table(columns), tmp_path / "c.parquet", row_group_size=2)
+    found = []
+    for size in (3, 100):
+        monkeypatch.setattr(clips_module, "_CHUNK", size)
+        ws = Workspace.create(tmp_path / f"w{size}")
+        import_assignments(ws, saved(tmp_path / "a.npy", planted(7)), NAMES, tmp_path / "c.parquet")
+        found.append((clips_of(ws), ws.require("clips", "segment").info["hours"], ws.n_rows("clips")))
+        assert ws.require("clips", "segment").info["untimed"] == 1
+    (pieces, hours, n), whole = found
+    for rows in (pieces, whole[0]):
+        rows[2]["start_s"], rows[2]["end_s"] = None, None  # NaN is not equal to itself
+    assert pieces == whole[0] and n == whole[2] == 7 and hours == pytest.approx(whole[1]) == pytest.approx(60 / 3600)
 
 
 def test_assignments_are_matched_by_clip_id(workspace: Workspace, tmp_path: Path) -> None:

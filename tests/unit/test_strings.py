@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from curation import strings
+from curation.errors import InputError
 
 VALUES = ["b", "", "é", "a", "b", None, "Z", "a", "\U0001f600", "\uffff"]
 
@@ -49,3 +50,19 @@ def test_values_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch) -
     found = strings.values_at(column, rows)
     assert found.type == pa.string() and found.to_pylist() == [VALUES[row] for row in rows]
     assert strings.values_at(column, rows[:0]).to_pylist() == []
+
+
+class _TooLong:
+    """A column of more text than an array holds, without the two gigabytes."""
+
+    def combine_chunks(self) -> pa.Array:
+        raise pa.ArrowInvalid("offset overflow while concatenating arrays")
+
+    def __len__(self) -> int:
+        return 100_000_000
+
+
+def test_texts_too_long_for_one_array_are_refused_in_words() -> None:
+    assert strings.whole(pa.chunked_array([["a"], ["b", None]])).to_pylist() == ["a", "b", None]
+    with pytest.raises(InputError, match="100,000,000 texts come to more than 2 GiB"):
+        strings.whole(_TooLong())  # type: ignore[arg-type]
