@@ -225,7 +225,7 @@ class _PlainUnpickler(pickle._Unpickler):
     pop_mark: Callable[[], list[Any]]
 
     def __init__(self, data: bytes) -> None:
-        self._size = len(data)
+        self._size, self._copied = len(data), 0
         super().__init__(io.BytesIO(data), fix_imports=False, encoding="latin-1")
 
     def load_counted(self) -> Any:
@@ -252,7 +252,12 @@ class _PlainUnpickler(pickle._Unpickler):
         values, act = stack.pop(), stack[-1]
         if not isinstance(act, _StandIn) or not isinstance(values, tuple):
             _refuse("a call of something unknown")
-        stack[-1] = act(*values)
+        stack[-1] = made = act(*values)
+        if isinstance(made, (list, dict, bytes)):
+            # Each value that a call copies was in the file once: more of them are copies of copies
+            self._copied += len(made)
+            if self._copied > self._size:
+                raise RefusedPickleError("The pickle copies its values over and over.", code="too_large")
 
     def load_build(self) -> None:
         state = self.stack.pop()

@@ -279,6 +279,23 @@ def test_the_size_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         load_plain(b"x" * 11)
 
 
+@pytest.mark.parametrize("call", [b"cbuiltins\nset\n", b"c_codecs\nencode\n"])
+def test_calls_that_copy_over_and_over_are_refused(call: bytes) -> None:
+    """Half of the file a value, the other half calls that copy it: the square of its size, were it done."""
+    n = 20_000
+    value = b"(" + b"N" * n + b"l" if b"set" in call else b"X" + struct.pack("<I", n) + b"a" * n
+    data = b"(" + value + b"q\x01" + (call + b"h\x01\x85R") * (n // 20) + b"l."
+    with pytest.raises(RefusedPickleError, match="copies its values") as refused:
+        load_plain(data)
+    assert refused.value.code == "too_large"
+
+
+def test_sets_and_bytes_of_an_honest_writer_are_read() -> None:
+    values = {"sets": [set(range(i)) for i in range(40)], "bytes": [bytes(range(i)) for i in range(200)]}
+    for protocol in PROTOCOLS:
+        assert load_plain(pickle.dumps(values, protocol))["bytes"] == values["bytes"]
+
+
 def test_lists_that_unfold_a_billionfold_stay_references() -> None:
     bomb: list[Any] = ["lol"]
     for _ in range(60):
