@@ -188,14 +188,19 @@ def _listed(values: Any = ()) -> list[Any]:
 
 
 def _mapping(values: Any = ()) -> dict[str, Any]:
-    return _with_text_keys(dict(_listed(values)))
+    pairs = _listed(values)
+    if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
+        _refuse("a dictionary made of something else")
+    return _with_text_keys([part for pair in pairs for part in pair])
 
 
-def _with_text_keys(values: dict[Any, Any]) -> dict[str, Any]:
-    # Texts are hashed with a key of the process, so that no file can make all of its keys collide.
-    if not all(type(key) is str and len(key) <= TEXT_MAX for key in values):
+def _with_text_keys(items: list[Any]) -> dict[str, Any]:
+    """Of keys and values in turn."""
+    # Looked at before they are hashed: hashing a tuple of tuples a hundred thousand deep ends the process. Texts are
+    # hashed with a key of the process, so that no file can make all of its keys collide.
+    if not all(type(key) is str and len(key) <= TEXT_MAX for key in items[::2]):
         _refuse("a dictionary with keys that are no texts")
-    return values
+    return dict(zip(items[::2], items[1::2], strict=True))
 
 
 _ARRAYS = {"_reconstruct": _StandIn(_reconstruct), "scalar": _StandIn(_scalar)}
@@ -272,8 +277,8 @@ class _PlainUnpickler(pickle._Unpickler):
         self.append(bytes(self.read(size)))
 
     def load_dict(self) -> None:
-        items = self.pop_mark()
-        self.append(_with_text_keys(dict(zip(items[::2], items[1::2], strict=True))))
+        items = self.pop_mark()  # (which puts another stack in place to append to)
+        self.append(_with_text_keys(items))
 
     def load_setitem(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -286,7 +291,7 @@ class _PlainUnpickler(pickle._Unpickler):
         target = self.stack[-1]
         if type(target) is not dict:
             _refuse("values set in something that is no dictionary")
-        target.update(_with_text_keys(dict(zip(items[::2], items[1::2], strict=True))))
+        target.update(_with_text_keys(items))
 
     def load_append(self) -> None:
         self._extend([self.stack.pop()])

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from curation.importers import plainpickle
 from curation.importers.plainpickle import PlainArray, RefusedPickleError, load_plain
 
+ROOT = Path(__file__).resolve().parents[2]
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 
@@ -277,6 +278,22 @@ def test_the_size_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plainpickle, "BYTES_MAX", 10)
     with pytest.raises(RefusedPickleError, match="at most 10 are read"):
         load_plain(b"x" * 11)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [(b"\x80\x02})", b"Ns."), (b"\x80\x02()", b"Nd."), (b"\x80\x02ccollections\nOrderedDict\n]])", b"aNaa\x85R.")],
+    ids=["setitem", "dict", "OrderedDict"],
+)
+def test_a_deep_key_is_refused_before_it_is_hashed(around: tuple[bytes, bytes]) -> None:
+    """In a process of its own: hashing it ends the process."""
+    script = (
+        "import sys; from curation.importers.plainpickle import load_plain\n"
+        "try: load_plain(sys.stdin.buffer.read())\nexcept Exception as error: print(type(error).__name__)"
+    )
+    data = around[0] + b"\x85" * 200_000 + around[1]
+    done = subprocess.run([sys.executable, "-c", script], input=data, capture_output=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0 and done.stdout.strip() == b"RefusedPickleError", done.stderr[-300:]
 
 
 @pytest.mark.parametrize("call", [b"cbuiltins\nset\n", b"c_codecs\nencode\n"])
