@@ -146,14 +146,12 @@ def read_clip_columns(file: str | os.PathLike[str]) -> pa.Table:
     table = read_table(file, columns.values())
     found: dict[str, pa.Array | pa.ChunkedArray] = {}
     for name, called in columns.items():
-        column = table[called]
-        table = table.drop_columns(called) if list(columns.values()).count(called) == 1 else table
+        column, table = table[called], table.drop_columns(called)  # of two forms of a column only one at a time is held
         if name in ("start_s", "end_s"):
             plain = column if pa.types.is_float64(column.type) else as_text(column)
             found[name] = pa.array(numbers_of(plain, f"{file}: {called}"), pa.float64(), from_pandas=True)
         else:
             found[name] = as_text(column)
-        del column  # one column at a time is there twice
     return pa.table(found)
 
 
@@ -228,24 +226,23 @@ def _make_clips(workspace: Workspace, n_rows: int, table: pa.Table, file: str) -
     if not n_rows:
         raise InputError("The data have no rows.", hint="An import needs at least one clip.")
     info: dict[str, Any] = {"origin": "imported", "clips": n_rows, "file": file}
+    info |= length_facts(table)
     # The rows are made twice, a piece at a time, rather than held: as a whole they outgrow what they came from
     fingerprint = clips_fingerprint(clip_pieces(table))
-    info |= length_facts(clip_pieces(table), n_rows)
     batches = (batch for piece in clip_pieces(table) for batch in piece.combine_chunks().to_batches())
     with writer_lock(workspace.path / "locks" / "segment.lock", purpose="import of clips", wait_s=10):
         workspace.commit_table("clips", pa.RecordBatchReader.from_batches(CLIPS, batches), fingerprint, info)
 
 
-def length_facts(pieces: Iterable[pa.Table], n_clips: int) -> dict[str, Any]:
+def length_facts(table: pa.Table) -> dict[str, Any]:
     """`hours` of the clips whose times are known (left out where none are), and how many are `untimed`, if any."""
-    seconds, n_timed = 0.0, 0
-    for piece in pieces:
-        durations_s = pc.subtract(piece["end_s"], piece["start_s"])
-        timed = pc.fill_null(pc.is_finite(durations_s), False)
-        n_timed += int(pc.sum(timed).as_py() or 0)
-        seconds += pc.sum(pc.filter(durations_s, timed)).as_py() or 0.0
-    facts: dict[str, Any] = {"hours": seconds / 3600} if n_timed else {}
-    return facts | ({"untimed": n_clips - n_timed} if n_timed < n_clips else {})
+    if not {"start_s", "end_s"} <= set(table.column_names):
+        return {"untimed": table.num_rows}
+    durations_s = pc.subtract(table["end_s"], table["start_s"])
+    timed = pc.fill_null(pc.is_finite(durations_s), False)
+    n_timed = int(pc.sum(timed).as_py() or 0)
+    facts: dict[str, Any] = {"hours": pc.sum(pc.filter(durations_s, timed)).as_py() / 3600} if n_timed else {}
+    return facts | ({"untimed": table.num_rows - n_timed} if n_timed < table.num_rows else {})
 
 
 def clip_pieces(table: pa.Table, first: int = 0) -> Iterator[pa.Table]:

@@ -178,7 +178,7 @@ def _grow(
         "file": artefact.info.get("file", "") if clips_file is None else Path(clips_file).name,
         GROWN_FROM: [*artefact.info.get(GROWN_FROM, []), before][-EARLIER_MAX:],
     }
-    info |= length_facts([grown], grown.num_rows)
+    info |= length_facts(grown)
     workspace.commit_table("clips", grown, clips_fingerprint([grown]), info)
 
 

@@ -180,7 +180,7 @@ def why(row: int, sounds: dict[str, np.ndarray], pictures: dict[str, np.ndarray]
 def examples(
     assignments: np.ndarray, distances: np.ndarray, clusters: np.ndarray, how: Examples, n: int, seed: int = 0
 ) -> dict[int, np.ndarray]:
-    """At most `n` rows of each of the `clusters`, in one pass: `{cluster: rows}`.
+    """At most `n` rows of each of the `clusters`, `{cluster: rows}`; only as many are sorted.
 
     `random`: drawn with the seed. `typical`: nearest to the centroid first. `far`: farthest first.
     """
