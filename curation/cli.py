@@ -28,9 +28,9 @@ from curation.errors import Cancelled, ConcordError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 2 an error that is said in words, 130 cancelled."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = build_parser().parse_args(arguments)
-    options.argv = arguments
     try:
+        options = build_parser().parse_args(arguments)
+        options.argv = arguments
         options.handler(options)
         return 0
     except Cancelled as error:

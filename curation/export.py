@@ -28,6 +28,7 @@ from curation.exporters.base import CutSettings, Exporter, FolderExporter, Forma
 from curation.exporters.rows import ALL_CLIPS, MEDIA, Plan, Wanted, batches, plan, read_rows
 from curation.locks import writer_lock
 from curation.progress import Progress
+from curation.urls import local_path
 from curation.workspace import Workspace, fingerprint_of
 
 __all__ = ["ALL_CLIPS", "CutSettings", "Estimate", "default_selection", "estimate", "export", "preview", "read_rows"]
@@ -60,12 +61,12 @@ def export(
     `settings` are for the formats that cut clips. Returns facts: format, out, rows, hours (None when times are
     unknown), bytes, selection, seconds, notices, and what the format adds.
 
-    Raises `SettingError` (format), `InputError` (no such selection, nothing to write, `out` is there already),
-    `WorkspaceError` (disk full, not writable), `LockedError` (the same is being written), `Cancelled`. Whatever is
-    raised, `out` is as it was before; what is finished of a folder is kept beside it and used by the next run.
+    Raises `SettingError` (format), `InputError` (no such selection, nothing to write, `out` is there already or in a
+    store), `WorkspaceError` (disk full, not writable), `LockedError` (the same is being written), `Cancelled`.
+    Whatever is raised, `out` is as it was before; what is finished of a folder is kept beside it for the next run.
     """
     exporter = registry.get(format)
-    place = Path(os.path.abspath(Path(out).expanduser()))  # noqa: PTH100  (links are not followed: the name is kept)
+    place = Path(os.path.abspath(local_path(out).expanduser()))  # noqa: PTH100  (links are not followed: the name is kept)
     _check_place(place, overwrite)
     planned = _plan(workspace, exporter, selection, reviewed, rows)
     settings = settings or CutSettings()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from curation.errors import NotAllowedError
+from curation.errors import InputError, NotAllowedError
 from curation.media.roots import AllowedRoots
 from curation.media.walk import Found, find_media
-from curation.urls import is_url, place_of
+from curation.urls import is_url, local_path, place_of
 from curation.workspace import Workspace
 
 
@@ -33,7 +33,9 @@ def cache_folder(name: str) -> Path:
 def check_allowed(path: str | os.PathLike[str]) -> Path:
     """`path` absolute and with links resolved. Raises `NotAllowedError` outside the allowed roots and the home."""
     try:
-        resolved = Path(path).expanduser().resolve()
+        resolved = local_path(path).expanduser().resolve()
+    except InputError as error:
+        raise NotAllowedError(error.message, hint=error.hint, code=error.code) from error
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, an unknown user, a NUL character
         raise NotAllowedError("This path cannot be followed.", hint="Give a plain absolute path.") from error
     home = concord_home()

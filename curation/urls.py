@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes
 
 from curation.errors import InputError
@@ -31,6 +32,21 @@ def scheme_of(url: str) -> str:
     """The scheme in small letters, "" for a path."""
     found = _URL.match(url)
     return found[1].lower() if found else ""
+
+
+def local_path(place: str | os.PathLike[str]) -> Path:
+    """The path of something that has to lie on this machine; `file://` becomes one. Raises `InputError` (not_local) for
+    an address of a store, which would else become a folder whose name ends with a colon; (bad_url)."""
+    if not isinstance(place, str) or not is_url(place):
+        return Path(place)
+    local = place_of(place)
+    if is_url(local):
+        raise InputError(
+            f"{_shown(local)} lies in a store; a path of this machine is needed here.",
+            hint="Media, lists and tables are read from stores; workspaces and what is written lie on a disk.",
+            code="not_local",
+        )
+    return Path(local)
 
 
 def place_of(text: str) -> str:

@@ -20,12 +20,13 @@ import pyarrow.parquet as pq
 from curation import sourcespec, sql_sandbox
 from curation.atomic import PARTIAL_SUFFIX, read_json, replacing, write_json
 from curation.config import Config
-from curation.errors import MissingArtefactError, SettingError, WorkspaceError
+from curation.errors import InputError, MissingArtefactError, SettingError, WorkspaceError
 from curation.locks import writer_lock
 from curation.migrations import FORMAT_VERSION, bring_up, brought_up, described
 from curation.remembered import remembered
 from curation.setting_list import differences
 from curation.sourcespec import SourceSpec, read_sources
+from curation.urls import local_path
 
 MARKER = "artefact.json"
 ROWS_A_GROUP = 8_192  # of a table: a few rows of a hundred million are read by the groups that hold them
@@ -441,8 +442,10 @@ def _sweep(half_written: Iterable[Path]) -> None:
 def _folder(path: str | os.PathLike[str]) -> Path:
     """An absolute path without links. Raises `WorkspaceError` for what is no path at all."""
     try:
-        folder = Path(path).expanduser().resolve()
+        folder = local_path(path).expanduser().resolve()
         folder.exists()
+    except InputError as error:
+        raise WorkspaceError(error.message, hint=error.hint, code=error.code) from error
     except (TypeError, ValueError, RuntimeError, OSError) as error:
         raise WorkspaceError(f"{str(path)[:200]!r} is not the path of a folder ({error}).") from error
     return folder

@@ -62,6 +62,11 @@ def file_name(kind: Kind, span: Span) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest() + kind.suffix
 
 
+def length_s(span: Span) -> float:
+    """How long the proxy and the strip of a span are."""
+    return min(span.end_s - span.start_s, PROXY_MAX_S)
+
+
 class Cutter:
     """Resident processes that decode, started as they are needed; files are kept in bounded folders."""
 

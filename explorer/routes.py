@@ -36,7 +36,7 @@ from curation.urls import is_url
 from curation.workspace import Workspace
 from explorer import access, growing
 from explorer.clip_file import ClipFile
-from explorer.cutter import PROXY, STILL, STRIP, Cutter, Kind, Span, file_name
+from explorer.cutter import PROXY, STILL, STRIP, Cutter, Kind, Span, file_name, length_s
 from explorer.media_cache import BoundedFolder
 from explorer.views import words
 
@@ -144,7 +144,8 @@ def _clips_of(ws_path: str) -> tuple[Workspace, str]:
 
 def _clip_span(ws_path: str, clip: str) -> tuple[Workspace, Span]:
     workspace, fingerprint = _clips_of(ws_path)
-    found = _find_clip(str(workspace.path), fingerprint, clip)
+    # Paths may hold bytes that are no UTF-8; no clip's id does.
+    found = _find_clip(str(workspace.path), fingerprint, clip) if _is_text(clip) else None
     if found is None:
         raise _Refusal(404, "There is no such clip.")
     root, path_bytes, start_s, end_s = found
@@ -290,8 +291,8 @@ async def _answer(
 
 
 async def _live(span: Span, folder: BoundedFolder) -> Response:
-    """A proxy from its first fragment on, while it is cut; the whole file where it is there. Nothing can be sought in
-    the former: for that the player asks for the whole one. Its cutting ends when nobody waits for it any more."""
+    """A proxy from its first fragment on, while it is cut, with its length, which is not in it; the whole file where
+    it is there. Its cutting ends when nobody waits for it any more."""
     name = file_name(PROXY, span)
     with AUDIENCE.member(name):
         cutting = asyncio.ensure_future(_whole(span, folder, live=True))
@@ -300,8 +301,13 @@ async def _live(span: Span, folder: BoundedFolder) -> Response:
             return _file(await cutting, PROXY.content_type)
         AUDIENCE.hold(name, file)
     _see_to_it(cutting)
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    return StreamingResponse(growing.blocks(file, cutting.done), media_type=PROXY.content_type, headers=headers)
+    head = os.pread(file.fileno(), growing.BLOCK_BYTES, 0)
+    headers = {
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Duration-S": f"{length_s(span):.6f}",
+    }
+    return StreamingResponse(growing.blocks(file, cutting.done), media_type=growing.media_type(head), headers=headers)
 
 
 async def _whole(span: Span, folder: BoundedFolder, *, live: bool = False) -> Path:
@@ -367,6 +373,11 @@ def _parameters(request: Request) -> dict[str, str]:
     # Names of files may hold bytes that are not UTF-8; they come back as the operating system's own strings.
     pairs = parse_qsl(request.scope["query_string"].decode("ascii", "replace"), errors="surrogateescape")
     return {name: value for name, value in pairs if "\0" not in value}
+
+
+def _is_text(value: str) -> bool:
+    """Whether a parameter is UTF-8 throughout."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _refuse_strangers(request: Request) -> None:

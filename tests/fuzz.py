@@ -16,12 +16,14 @@ import io
 import json
 import pickle
 import random
+import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +39,10 @@ from curation.media.process import TaskError
 from curation.media.sandbox import Sandbox
 from curation.sources.metadata_tsv import read_line
 from curation.workspace import Workspace
+from explorer import routes
+from tests import fuzz_addresses
 from tests.mediamaker import make_video
-from tests.workspacemaker import make_workspace
+from tests.mediaworkspace import make_media_workspace
 
 FIXTURES = Path(__file__).parent / "fixtures" / "fuzz"
 SLOW_S = 10.0
@@ -65,7 +69,8 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.stack = ExitStack()
-        self.workspace = make_workspace(folder / "ws", n_clips=20)
+        self.workspace = make_media_workspace(folder / "ws", n_clips=20, missing=1, broken=1)
+        self.stack.callback(routes.CUTTER.close)
         self._sandbox: Sandbox | None = None
 
     def file(self, data: bytes, suffix: str) -> Path:
@@ -89,7 +94,8 @@ def targets(place: Place) -> dict[str, Target]:
     shard = json.dumps([{"filename": "a_1_2", "clusters": {"layer1": 3}}]).encode()
     conditions = [b"start_s > 1 AND title LIKE '%folder%'", b"row IN (SELECT row FROM clips LIMIT 3)"]
     commas = text.replace("\t", ",").encode()
-    described = (place.workspace.path / "workspace.json").read_bytes()
+    ws = place.workspace
+    described = (ws.path / "workspace.json").read_bytes()
 
     def files(suffix: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
         return lambda data: read(place.file(data, suffix))
@@ -107,7 +113,9 @@ def targets(place: Place) -> dict[str, Target]:
         Target("shard", [pickle.dumps(rows), pickle.dumps(rows, 2)], files(".pkl", read_shard)),
         Target("segments", [shard], files(".json", read_segments)),
         Target("workspace", [described], lambda data: _workspace(place, data)),
-        Target("sql", conditions, lambda data: _condition(place.workspace, data)),
+        Target("sql", conditions, lambda data: _condition(ws, data)),
+        Target("page", fuzz_addresses.page_seeds(), partial(fuzz_addresses.read_page, ws)),
+        Target("route", fuzz_addresses.route_seeds(ws), partial(fuzz_addresses.read_route, ws)),
     ]
     return {target.name: target for target in found}
 
@@ -232,10 +240,15 @@ def fuzz(target: Target, seconds: float, seed: int) -> tuple[int, dict[str, byte
         wrong = tried(target, data)
         count += 1
         if wrong:
-            findings.setdefault(wrong.splitlines()[0][:120], data)
+            findings.setdefault(_kind(wrong), data)
         elif len(pool) < 200 and rng.random() < 0.02:
             pool.append(data)
     return count, findings
+
+
+def _kind(wrong: str) -> str:
+    """The plain words of a finding: those that differ only in what they quote, and where, are of one kind."""
+    return " ".join(word for word in wrong.splitlines()[0].split() if re.fullmatch(r"[A-Za-z]+[:,.]?", word))[:120]
 
 
 def led_by_coverage(target: Target, seconds: float, seed: int) -> None:

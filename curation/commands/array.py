@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from curation.commands.base import Commands, StopSignals, Terminal, short
 from curation.errors import InputError
 from curation.progress import Progress
 from curation.setting import parse_assignments
+from curation.urls import local_path
 
 
 def register(commands: Commands) -> None:
@@ -24,11 +24,11 @@ def register(commands: Commands) -> None:
         _select_array,
         workspace=False,
     )
-    command.add_argument("assignments", type=Path, help="integer (N, D) .npy, memory-mapped")
+    command.add_argument("assignments", type=local_path, help="integer (N, D) .npy, memory-mapped")
     command.add_argument(
         "--modalities", required=True, help="audio or visual for each column, e.g. audio,audio,visual,visual"
     )
-    command.add_argument("--out", type=Path, required=True, help=".npy of int64 row numbers in picking order")
+    command.add_argument("--out", type=local_path, required=True, help=".npy of int64 row numbers in picking order")
     command.add_argument("--budget", default="0.2", help="share below 1 or number of clips")
     command.add_argument("--method", default="batch-greedy")
     command.add_argument("--options", default="", help="settings that only this method has, e.g. rounds=30")
@@ -39,7 +39,7 @@ def register(commands: Commands) -> None:
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--device", default="auto")
     command.add_argument(
-        "--checkpoint", type=Path, default=None, help="keep the state of the run here; started again, it goes on"
+        "--checkpoint", type=local_path, default=None, help="keep the state of the run here; started again, it goes on"
     )
 
 

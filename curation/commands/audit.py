@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from curation.audit import CLIPS, EXPORT_FORMATS, REPEATS
 from curation.commands.base import Commands
 from curation.errors import InputError
+from curation.urls import local_path
 from curation.workspace import Workspace
 
 
@@ -25,7 +25,7 @@ def register(commands: Commands) -> None:
     command.add_argument("--seed", type=int, default=0, help="of the draw")
     command.add_argument("--auditor", default=None, help="count the answers of this person only")
     command.add_argument("--format", choices=EXPORT_FORMATS, default="csv", help="of the exported answers")
-    command.add_argument("--out", type=Path, default=None, help="file for `export`; never overwritten")
+    command.add_argument("--out", type=local_path, default=None, help="file for `export`; never overwritten")
 
 
 def _audit(options: argparse.Namespace) -> None:

@@ -9,7 +9,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, TextIO
 
 from curation import jobs, sourcespec
@@ -18,6 +17,7 @@ from curation.progress import Progress
 from curation.setting import parse_assignments
 from curation.sources.registry import source_of
 from curation.sourcespec import SourceSpec
+from curation.urls import local_path
 from curation.workspace import Workspace
 
 
@@ -34,7 +34,7 @@ class Commands:
         command = self._commands.add_parser(name, help=help, description=help)
         command.set_defaults(handler=handler)
         if workspace:
-            command.add_argument("workspace", type=Path, help="folder of the workspace")
+            command.add_argument("workspace", type=local_path, help="folder of the workspace")
         return command
 
 

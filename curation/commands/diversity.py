@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from curation.commands.base import Commands, job
 from curation.errors import InputError
+from curation.urls import local_path
 from curation.workspace import Workspace
 
 
@@ -18,7 +18,7 @@ def register(commands: Commands) -> None:
     command.add_argument("--resamples", type=int, default=200, help="of the sources, for intervals, 10 to 10000")
     command.add_argument("--redone", type=int, default=3, help="choices made again with other seeds, 0 to 20")
     command.add_argument("--seed", type=int, default=0, help="of draws and resamples")
-    command.add_argument("--out", type=Path, default=None, help="also write the tables here, as Markdown")
+    command.add_argument("--out", type=local_path, default=None, help="also write the tables here, as Markdown")
     command.add_argument("--job", default=None, help=argparse.SUPPRESS)
 
 

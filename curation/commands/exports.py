@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from curation.commands.base import Commands, add_settings, job, short
 from curation.errors import InputError
+from curation.urls import local_path
 from curation.workspace import Workspace
 
 FORMATS = "acav-csv, csv, parquet, jsonl, files, webdataset, videofolder, fiftyone, bundle, report"
@@ -16,12 +16,14 @@ def register(commands: Commands) -> None:
     """export, verify-bundle, precision."""
     command = commands.add("export", "write the selected clips (or others) as a list, cut clips, or a report", _export)
     command.add_argument("--format", required=True, help=FORMATS)
-    command.add_argument("--out", type=Path, required=True, help="file or folder to write; never overwritten")
+    command.add_argument("--out", type=local_path, required=True, help="file or folder to write; never overwritten")
     command.add_argument(
         "--selection", default=None, help="name of the selection; the newest by default; `all` = every clip"
     )
     command.add_argument("--reviewed", action="store_true", help="with what people kept, without what they dropped")
-    command.add_argument("--rows", type=Path, default=None, metavar="FILE", help=".npy of row numbers, in their order")
+    command.add_argument(
+        "--rows", type=local_path, default=None, metavar="FILE", help=".npy of row numbers, in their order"
+    )
     command.add_argument("--cut", default="auto", help="clips are cut by: auto (default), copy, exact")
     command.add_argument(
         "--tolerance", type=float, default=0.1, metavar="SECONDS", help="how far from the start `auto` may copy (0.1)"
@@ -32,8 +34,8 @@ def register(commands: Commands) -> None:
     add_settings(command)
 
     command = commands.add("verify-bundle", "make a bundle's selection again and compare", _verify, workspace=False)
-    command.add_argument("bundle", type=Path, help="folder or zip that `export --format bundle` wrote")
-    command.add_argument("--workspace", type=Path, default=None, help="compare with this workspace too")
+    command.add_argument("bundle", type=local_path, help="folder or zip that `export --format bundle` wrote")
+    command.add_argument("--workspace", type=local_path, default=None, help="compare with this workspace too")
 
     command = commands.add("precision", "how many of the selected clips correspond, where that is known", _precision)
     command.add_argument("--selection", default=None, help="name of the selection; the newest by default")

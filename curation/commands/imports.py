@@ -34,8 +34,10 @@ def register(commands: Commands) -> None:
     )
     command.add_argument("--assignments", default=None, help="integer (N, D) .npy, or a table")
     command.add_argument("--names", default="", help="names of the D columns, e.g. audio:a0,audio:a1,visual:v0")
-    command.add_argument("--shards", type=Path, default=None, metavar="FOLDER", help="shard-*.pkl of ACAV100M's code")
-    command.add_argument("--segments", type=Path, default=None, metavar="FOLDER", help="their shard-*.json")
+    command.add_argument(
+        "--shards", type=urls.local_path, default=None, metavar="FOLDER", help="shard-*.pkl of ACAV100M's code"
+    )
+    command.add_argument("--segments", type=urls.local_path, default=None, metavar="FOLDER", help="their shard-*.json")
     command.add_argument("--prefix", default="", help="put before the names of what the shards hold")
     command.add_argument("--list", default=None, help="a curated list; becomes the selection --name")
     command.add_argument("--truth", "--columns", default=None, dest="table", help="csv, tsv, jsonl or parquet to join")

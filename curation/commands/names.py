@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from curation.commands.base import Commands, job, printable
 from curation.errors import InputError
 from curation.proposals import PROPOSED, Proposal, accept, best_layer, propose, read
+from curation.urls import local_path
 from curation.workspace import Workspace
 
 
@@ -23,7 +23,7 @@ def register(commands: Commands) -> None:
         "--by", default="", metavar="LAYER", help="with --propose: layer whose model compares; the clustering's own"
     )
     command.add_argument(
-        "--vocabulary", type=Path, default=None, metavar="FILE",
+        "--vocabulary", type=local_path, default=None, metavar="FILE",
         help="with --propose: text file of words, one name a line; a built-in list by default",
     )  # fmt: skip
     command.add_argument("--prompt", default="", help="with --propose: sentence around each word, {} for the word")

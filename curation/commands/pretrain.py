@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from curation.commands.base import Commands, job
 from curation.errors import InputError
+from curation.urls import local_path
 from curation.workspace import Workspace
 
 ACTIONS = ("power", "compare", "sampling", "report", "probe")
@@ -55,7 +55,7 @@ def register(commands: Commands) -> None:
     training.add_argument("--threads", type=int, default=1, help="on the CPU; the weights depend on it")
     training.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     training.add_argument("--keep-models", action="store_true", help="keep every trained model")
-    training.add_argument("--model", type=Path, default=None, help="probe: a model that --keep-models kept")
+    training.add_argument("--model", type=local_path, default=None, help="probe: a model that --keep-models kept")
     command.add_argument("--job", default=None, help=argparse.SUPPRESS)
 
 

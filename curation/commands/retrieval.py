@@ -14,6 +14,7 @@ from curation.commands.run import run_stages
 from curation.errors import InputError
 from curation.progress import Progress
 from curation.truth import TRUTH_COLUMN
+from curation.urls import local_path
 from curation.workspace import Workspace
 
 _PICTURES, _SOUNDS = ("images", "pictures", "videos"), ("audio", "sounds")
@@ -36,11 +37,20 @@ def register(commands: Commands) -> None:
     command.add_argument("--replicates", type=int, default=0, help="further runs of k-means that concord averages over")
     command.add_argument("--column", default=TRUTH_COLUMN, help="true/false column with the answers of the workspace")
     command.add_argument("--layers", nargs="+", default=[], help="clusterings of the workspace to use; all by default")
-    command.add_argument("--pictures", type=Path, default=None, help="labelled pictures or videos: a folder a class")
-    command.add_argument("--sounds", type=Path, default=None, help="labelled sounds: a folder a class, named alike")
-    command.add_argument("--labels", type=Path, default=None, help="table (file, label) instead of a folder a class")
     command.add_argument(
-        "--data", type=Path, default=None, help="both sets in one folder (images/ and audio/), or clips/ with truth.csv"
+        "--pictures", type=local_path, default=None, help="labelled pictures or videos: a folder a class"
+    )
+    command.add_argument(
+        "--sounds", type=local_path, default=None, help="labelled sounds: a folder a class, named alike"
+    )
+    command.add_argument(
+        "--labels", type=local_path, default=None, help="table (file, label) instead of a folder a class"
+    )
+    command.add_argument(
+        "--data",
+        type=local_path,
+        default=None,
+        help="both sets in one folder (images/ and audio/), or clips/ with truth.csv",
     )
     command.add_argument(
         "--mismatch", nargs="+", default=["class"], help="of pairs: class, sample, half, independent; one result each"
@@ -50,7 +60,7 @@ def register(commands: Commands) -> None:
     command.add_argument(
         "--shuffle", default="whole", help="whole; `leaky` shows the leak of the reference's shuffle and is no result"
     )
-    command.add_argument("--out", type=Path, default=None, help="also write the tables here, as Markdown")
+    command.add_argument("--out", type=local_path, default=None, help="also write the tables here, as Markdown")
     command.add_argument("--job", default=None, help=argparse.SUPPRESS)
 
 

@@ -21,6 +21,8 @@ from curation.importers import jsonl
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 CELL_MAX = 65_536  # characters of a cell that is text
+# The header of an .npy is Python, and may name any shape.
+_NPY_ERRORS = (OSError, ValueError, EOFError, SyntaxError, TokenError, MemoryError, OverflowError)
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib", ".ckpt")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -97,7 +99,7 @@ def load_npy(file: str | os.PathLike[str], *, n_dims: int, what: str) -> np.ndar
         raise InputError(f"{path} holds several arrays (.npz).", hint="Save the one that is meant with numpy.save.")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TokenError, MemoryError) as error:  # its header is Python
+    except _NPY_ERRORS as error:
         raise InputError(f"{path} cannot be read as a .npy array ({error}).", hint="Use numpy.save.") from error
     if array.ndim != n_dims:
         raise InputError(f"{path} has shape {array.shape}; {what} have {n_dims} dimensions.")

@@ -22,7 +22,7 @@ from curation.media.container import MediaFile, pixel_aspect, rotation_deg
 from curation.media.reader import AudioEvent, SoundFormat, VideoEvent, nothing_decoded, read_span
 
 AAC_FRAME = 1024  # samples
-FRAGMENT_US = 200_000  # of a file that is played while it is written: what a player waits for at most
+FRAGMENT_US = 100_000  # of a file that is played while it is written: what a player waits for at most
 # mbtree=0: with it libx264 writes different bytes from run to run. bf=0: times start at 0 for every reader.
 X264 = {"preset": "veryfast", "mbtree": "0", "bf": "0", "threads": "1"}
 
@@ -129,7 +129,8 @@ class SpanEncoder:
 
     def read(self) -> None:
         """Decode the span. Raises `MediaError` where it has neither pictures nor sound."""
-        for event in read_span(self.media, self.start_s, self.end_s, self.form.sound):
+        hasty = self.live is not None
+        for event in read_span(self.media, self.start_s, self.end_s, self.form.sound, hasty=hasty):
             if isinstance(event, VideoEvent):
                 self._see(event)
             else:

@@ -55,8 +55,12 @@ class SoundFormat:
 Event = VideoEvent | AudioEvent
 
 
-def read_span(media: MediaFile, start_s: float, end_s: float, sound: SoundFormat | None = None) -> Iterator[Event]:
+def read_span(
+    media: MediaFile, start_s: float, end_s: float, sound: SoundFormat | None = None, *, hasty: bool = False
+) -> Iterator[Event]:
     """Events of the file's chosen streams that cover [start_s, end_s), somewhat earlier and later ones included.
+
+    `hasty`: pictures before the start that no other one needs are not decoded; the last one before it always is.
 
     Seeks when `start_s` is not near the file's start; where the seek lands too late, the file is read from its
     beginning instead. Never raises for bad packets (see `MediaFile.errors`).
@@ -69,10 +73,13 @@ def read_span(media: MediaFile, start_s: float, end_s: float, sound: SoundFormat
     ticks = {s.index: tick_s(s) for s in streams}
     is_video = _index(media.video)
     reached = dict.fromkeys(decoders, float("-inf"))
+    haste = _Haste(media, start_s) if hasty and media.video is not None else None
     for packet in source:
         index = packet.stream.index
         if index not in decoders or (index != is_video and track is None):
             continue
+        if haste is not None and index == is_video:
+            haste.before(packet)
         if reached[index] < end_s:
             for frame in decoders[index].decode(packet):
                 if index == is_video:
@@ -156,6 +163,24 @@ def seek(media: MediaFile, to_s: float | None) -> bool:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         media.note(error)
         return False
+
+
+class _Haste:
+    """Has the decoder pass over pictures before a start that no other picture is made from, as far as a later one
+    before the start is on its way: that one is then shown at the start, or a still later one."""
+
+    def __init__(self, media: MediaFile, start_s: float) -> None:
+        self.media, self.start_s = media, start_s
+        self.tick_s = tick_s(media.video)
+        self._on_its_way_s = float("-inf")
+
+    def before(self, packet: Any) -> None:
+        """Told of every packet before it is decoded."""
+        time_s = self.media.seconds(packet.pts, self.tick_s)
+        passed = time_s is not None and time_s < self._on_its_way_s
+        packet.stream.codec_context.skip_frame = "NONREF" if passed else "DEFAULT"
+        if time_s is not None and time_s <= self.start_s:
+            self._on_its_way_s = max(self._on_its_way_s, time_s)
 
 
 class _VideoClock:

@@ -14,7 +14,7 @@ from explorer.components.mount import notify, pending, renderer
 from explorer.theme import Modality
 
 MAX_PRELOAD = 4
-_draw = renderer("player", "playback")
+_draw = renderer("player", "stream", "playback")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,8 @@ def player(
 ) -> PlayerEvent | None:
     """Draws the player and returns the step a person asked for since the last run, or None.
 
-    video_url: a small H.264/AAC file that answers Range requests; None says that there is nothing to play.
+    video_url: a small H.264/AAC file that answers Range requests; asked for with `live=1` it may come in fragments,
+    with its length in seconds as `X-Duration-S`, while it is made. None says that there is nothing to play.
     strip_url: an image as wide as the clip is long, its `bands` stacked from the top (shares sum to 1).
     duration_s: length in seconds, used until the browser knows better. preload: addresses of the next videos (at most
     `MAX_PRELOAD` are taken), fetched once the present one can play. height: of the picture, in pixels.

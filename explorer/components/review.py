@@ -15,7 +15,7 @@ from explorer.components.mount import notify, pending, renderer
 from explorer.components.player import STRIP_BANDS
 
 MAX_ITEMS = 100
-_draw = renderer("review", "playback")
+_draw = renderer("review", "stream", "playback")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ import av
 import numpy as np
 import pytest
 
+from curation.media.mp4 import copy_streams, open_live_mp4
+from explorer.growing import media_type
+
 SCRIPT = """
 import numpy as np
 import streamlit as st
@@ -117,6 +120,16 @@ def url(chromium, serve_app_for_module, tmp_path_factory) -> str:
         write_clip(folder / name)
     write_strip(folder / "strip.png")
     return serve_app_for_module(folder / "entry.py")
+
+
+@pytest.fixture(scope="module")
+def fragments(tmp_path_factory) -> Path:
+    """The first clip as the server writes it while it cuts."""
+    folder = tmp_path_factory.mktemp("fragments")
+    write_clip(folder / "whole.mp4")
+    with open_live_mp4(folder / "live.mp4") as target:
+        copy_streams(folder / "whole.mp4", target)
+    return folder / "live.mp4"
 
 
 def opened(page, url: str, query: str, selector: str):
@@ -277,10 +290,22 @@ def test_player_says_when_a_clip_is_missing(browser_page, url):
     browser_page.get_by_text("gone", exact=True).wait_for()  # the server's own sentence
 
 
+# Of all copies, of those too that are fetched from now on: the component may be drawn anew before the click.
+LET_GO = """() => {
+  const make = URL.createObjectURL.bind(URL);
+  URL.createObjectURL = (data) => {
+    const made = make(data);
+    URL.revokeObjectURL(made);
+    return made;
+  };
+  window.__concord.blobs.forEach((blob) => URL.revokeObjectURL(blob));
+}"""
+
+
 def test_player_asks_again_for_a_clip_that_another_one_let_go_of(browser_page, url):
     opened(browser_page, url, "show=player", ".player video")
     browser_page.wait_for_function("() => [...window.__concord.blobs.keys()].some((key) => key.endsWith('/b.mp4'))")
-    browser_page.evaluate("() => window.__concord.blobs.forEach((blob) => URL.revokeObjectURL(blob))")
+    browser_page.evaluate(LET_GO)
     browser_page.get_by_role("button", name="Next clip").click()
     browser_page.get_by_text("at=1").wait_for()
     browser_page.wait_for_function(
@@ -288,6 +313,38 @@ def test_player_asks_again_for_a_clip_that_another_one_let_go_of(browser_page, u
         ".some((v) => v.src.endsWith('/b.mp4') && v.readyState >= 2))"
     )
     assert browser_page.get_by_text("This clip could not be played").count() == 0
+
+
+def as_stream(page, file: Path, size: int | None = None) -> None:
+    """Answers for a.mp4 as the server does while it cuts it: in fragments, without a length; `size`: bytes of it."""
+    body = file.read_bytes()[:size]
+    headers = {"content-type": media_type(body), "x-duration-s": "4.0", "transfer-encoding": "chunked"}
+    page.route("**/clips/a.mp4?live=1", lambda route: route.fulfill(status=200, headers=headers, body=body))
+
+
+def test_player_seeks_and_loops_in_a_clip_that_comes_as_a_stream(browser_page, url, fragments):
+    as_stream(browser_page, fragments)
+    asked: list[str] = []
+    browser_page.on("request", lambda request: asked.append(request.url.rsplit("/", 1)[-1]))
+    opened(browser_page, url, "show=player", ".player video")
+    browser_page.wait_for_function("() => [...window.__concord.blobs.keys()].some((key) => key.endsWith('/b.mp4'))")
+    browser_page.get_by_text("0:04.0").wait_for()
+    browser_page.keyboard.press("l")
+    width = browser_page.locator(".timeline").bounding_box()["width"]
+    browser_page.locator(".timeline").click(position={"x": 0.9 * width, "y": 40})
+    assert 3.4 < video(browser_page)["time"] < 3.9
+    browser_page.keyboard.press("Space")
+    browser_page.wait_for_function(f"() => {{ const v = ({VIDEO_TIMES})()[0]; return !v.paused && v.time < 2; }}")
+    assert "a.mp4?live=1" in asked and "a.mp4" not in asked
+
+
+def test_player_loads_the_file_where_its_stream_breaks_off(browser_page, url, fragments):
+    as_stream(browser_page, fragments, fragments.stat().st_size // 2)
+    opened(browser_page, url, "show=player", ".player video")
+    browser_page.wait_for_function(
+        "() => [...document.querySelectorAll('*')].some((e) => [...(e.shadowRoot?.querySelectorAll('video') ?? [])]"
+        ".some((v) => v.src.endsWith('/a.mp4') && v.readyState >= 2 && Math.abs(v.duration - 4) < 0.2))"
+    )
 
 
 def test_player_keeps_its_controls_in_one_row(browser_page, url):

@@ -15,7 +15,8 @@ import pytest
 
 from curation import pipeline, remote, sourcespec
 from curation.cli import main
-from curation.errors import InputError
+from curation.errors import InputError, NotAllowedError, WorkspaceError
+from curation.home import check_allowed
 from curation.progress import Progress
 from curation.sourcespec import SourceSpec
 from curation.stage import Report, StageContext, run_stage
@@ -197,3 +198,51 @@ def test_tables_of_a_store_are_imported(
     said = capsys.readouterr()
     assert "may not be read" in said.err + said.out
     assert SECRET_KEY not in said.err + said.out and "Traceback" not in said.err
+
+
+def test_clips_of_a_store_are_exported(films: Path, store: Store, tmp_path: Path) -> None:
+    of = {"local": films / "open", "s3": "s3://films/open"}
+    made = {name: workspace_of(tmp_path / name, sourcespec.folder(place)) for name, place in of.items()}
+    for name, workspace in made.items():
+        run(workspace, "scan", "filter", "segment")
+        for format in ("webdataset", "videofolder", "files"):
+            out = tmp_path / f"{name}.{format}"
+            assert (
+                main(["export", str(workspace.path), "--format", format, "--out", str(out), "--selection", "all"]) == 0
+            )
+    listed = (tmp_path / "s3.files").read_text("utf-8").split("\n")
+    assert listed[:-1] == [f"s3://films/open/{name}" for name in ("a é.mp4", "season 1/b.mkv", "season 1/c #1.mp4")]
+    shards = [members(tmp_path / f"{name}.webdataset" / "shard-000000.tar") for name in of]
+    assert shards[0].keys() == shards[1].keys() and len(shards[0]) == 12
+    for key, data in shards[0].items():
+        assert data == shards[1][key] or key.endswith(".json"), key  # the files have other places
+    lines = (tmp_path / "s3.videofolder" / "train" / "metadata.jsonl").read_text("utf-8").splitlines()
+    assert len(lines) == 6
+    store.faults["open/a é.mp4"] = "denied"
+    assert main(["export", str(made["s3"].path), "--format", "webdataset", "--out", str(tmp_path / "part")]) == 0
+    with (tmp_path / "part" / "report.csv").open(encoding="utf-8", newline="") as handle:
+        assert [line["status"] for line in csv.DictReader(handle)] == ["failed"] * 2 + ["ok"] * 4
+
+
+def members(shard: Path) -> dict[str, bytes]:
+    with tarfile.open(shard) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar.getmembers()}  # type: ignore[union-attr]
+
+
+def test_what_is_written_lies_on_this_machine(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments in (
+        ["init", "s3://films/ws", "--media", str(films)],
+        ["export", str(tmp_path), "--format", "csv", "--out", "s3://films/list.csv"],
+    ):
+        assert main(arguments) == 2
+        assert "lies in a store" in capsys.readouterr().err
+    with pytest.raises(WorkspaceError, match="lies in a store"):
+        Workspace.create("s3://films/ws")
+    with pytest.raises(NotAllowedError, match="lies in a store"):  # what is typed on a page
+        check_allowed("s3://films/list.csv")
+    assert list(tmp_path.iterdir()) == []
+    assert main(["init", f"file://{tmp_path}/ws", "--media", str(films)]) == 0
+    assert Workspace.open(tmp_path / "ws").name == "ws"

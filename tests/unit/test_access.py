@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 
 from explorer import access, routes
-from tests.unit.test_routes import ask
+from tests.asgi import ask
 
 TOKEN = "a token of some length"
 

@@ -72,7 +72,7 @@ def test_it_plays_while_it_grows(tmp_path: Path) -> None:
     assert seen[0] * float(TICK) < 2.0  # of 20 s
     with av.open(str(tmp_path / "begun.mp4")) as file:
         assert {stream.type for stream in file.streams} == {"video", "audio"}
-        assert sum(1 for _ in file.decode(video=0)) >= 3
+        assert sum(1 for _ in file.decode(video=0)) >= 2
     assert not live.exists()
     write_proxy(source, 0.0, 20.0, tmp_path / "other.mp4")
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "other.mp4").read_bytes()

@@ -7,18 +7,18 @@ import contextlib
 import gc
 import json
 import os
+import re
 import shutil
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import av
 import pyarrow as pa
 import pytest
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 
 from curation.errors import MediaError
@@ -27,52 +27,8 @@ from curation.records import CLIPS, VIDEOS, clip_id, empty_row
 from curation.workspace import Workspace
 from explorer import growing, routes
 from explorer.cutter import Cutter
+from tests.asgi import Answer, ask, get
 from tests.mediamaker import make_video
-
-APP = Starlette(routes=routes.ROUTES)
-
-
-class Answer:
-    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.status, self.headers, self.body = status, headers, body
-
-
-async def ask(
-    url: str,
-    method: str = "GET",
-    *,
-    seen: Callable[[dict[str, Any]], None] = lambda message: None,
-    gone: Callable[[], bool] = lambda: False,
-    **headers: str,
-) -> Answer:
-    """One request through ASGI, as a browser on this machine would send it. `gone`: it does not wait any more."""
-    parts = urlsplit(url)
-    sent: dict[str, Any] = {"body": b""}
-    lines = {"host": "localhost:8501", **{name.replace("_", "-"): value for name, value in headers.items()}}
-    scope = {
-        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "method": method, "root_path": "",
-        "path": parts.path, "raw_path": parts.path.encode(),
-        "query_string": parts.query.encode(), "scheme": "http", "http_version": "1.1", "server": ("localhost", 8501),
-        "headers": [(name.encode(), value.encode()) for name, value in lines.items()],
-    }  # fmt: skip
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.disconnect"} if gone() else {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        seen(message)
-        if message["type"] == "http.response.start":
-            sent["status"] = message["status"]
-            sent["headers"] = {name.decode().lower(): value.decode() for name, value in message["headers"]}
-        else:
-            sent["body"] += message.get("body", b"")
-
-    await APP(scope, receive, send)
-    return Answer(sent["status"], sent["headers"], sent["body"])
-
-
-def get(url: str, method: str = "GET", **headers: str) -> Answer:
-    return asyncio.run(ask(url, method, **headers))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -136,7 +92,8 @@ def test_a_proxy_plays_while_it_is_cut(workspace: Workspace, concord_home: Path,
     make_video(concord_home / "media" / "good <b>.mp4", seconds=3.0, fps=25, size=(1280, 720))  # takes a while
     url = routes.proxy_url(workspace, clip(0))
     streamed = get(f"{url}&live=1", range="bytes=0-")
-    assert streamed.status == 200 and streamed.headers["content-type"] == "video/mp4"
+    assert streamed.status == 200 and float(streamed.headers["x-duration-s"]) == 2.0
+    assert re.fullmatch(r'video/mp4; codecs="avc1\.[0-9a-f]{6}, mp4a\.40\.2"', streamed.headers["content-type"])
     assert "content-length" not in streamed.headers and streamed.headers["cache-control"] == "no-store"
     whole = get(url)
     assert int(whole.headers["content-length"]) == len(whole.body)

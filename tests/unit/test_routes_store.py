@@ -13,9 +13,9 @@ from curation import remote, sourcespec
 from curation.records import CLIPS, VIDEOS, clip_id, empty_row
 from curation.workspace import Workspace
 from explorer import routes
+from tests.asgi import get
 from tests.mediamaker import make_video
 from tests.s3maker import ACCESS_KEY, Store
-from tests.unit.test_routes import get
 
 NAMES = ["good #1.mp4", "broken.mp4", "gone.mp4", "s3://films/closed/secret.mp4", "../closed/secret.mp4",
          "%2e%2e/closed/secret.mp4", "s3://films/opened/x.mp4", "s3://other/x.mp4"]  # fmt: skip

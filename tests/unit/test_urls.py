@@ -67,6 +67,15 @@ def test_what_leads_elsewhere_or_holds_a_secret_is_refused(text: str) -> None:
     assert not any(part in str(caught.value) for part in ("wJalr", "Secret+7", "AKID"))
 
 
+def test_a_place_on_this_machine_is_a_path(tmp_path: Path) -> None:
+    assert urls.local_path("data/ws") == Path("data/ws") and urls.local_path(tmp_path) == tmp_path
+    assert urls.local_path("file:///data/my%20films") == Path("/data/my films")
+    for place in ("s3://films/ws", "gs://films/list.csv"):
+        with pytest.raises(InputError) as caught:
+            urls.local_path(place)
+        assert caught.value.code == "not_local" and place in caught.value.message
+
+
 @given(st.text(st.characters(codec="utf-8"), max_size=40))
 def test_a_normal_address_stays_and_has_no_part_that_leads_elsewhere(key: str) -> None:
     try:

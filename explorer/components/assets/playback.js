@@ -5,7 +5,6 @@ const PRELOAD_BYTES = 48e6;
 const PREFERENCES = "concord.player";
 const AHEAD_MS = 3000; // how long a page may take to answer a click
 const STRIP_MS = 2000; // how long the picture of the sound makes way for the clip itself
-const LIVE = "live=1"; // asks for a clip from its first fragment on, while it is cut
 
 function loadPreferences() {
   const fallback = { loop: false, speed: 1, volume: 0.8, mode: "both" };
@@ -27,19 +26,16 @@ function savePreferences(preferences) {
 // The next clips, fetched whole one after another, so that "next" starts without waiting: videos are kept as blobs,
 // pictures of sound in the browser's own cache. One request at a time, as a browser has six for everything.
 class Preloader {
-  constructor(kept) {
-    this.kept = kept; // told of each video that has come
+  constructor() {
     this.videos = [];
     this.wanted = [];
     this.tried = new Set();
     this.running = null;
   }
 
-  // `whole`: the clip that is being played as a stream, or null; it comes first.
-  want(whole, videos, pictures) {
-    const first = whole ? [whole] : [];
-    const urls = [...first, ...videos.flatMap((video, i) => [video, ...pictures.slice(i, i + 1)])];
-    this.videos = [...first, ...videos];
+  want(videos, pictures) {
+    const urls = videos.flatMap((video, i) => [video, ...pictures.slice(i, i + 1)]);
+    this.videos = videos;
     this.wanted = urls;
     this.tried = new Set([...this.tried].filter((url) => urls.includes(url)));
     if (this.running && !urls.includes(this.running.url)) this.running.controller.abort();
@@ -73,10 +69,7 @@ class Preloader {
       if (!response.ok || Number(response.headers.get("content-length") ?? 0) > PRELOAD_BYTES) controller.abort();
       else {
         const blob = await response.blob();
-        if (this.videos.includes(url)) {
-          shared.blobs.set(url, URL.createObjectURL(blob));
-          this.kept(url);
-        }
+        if (this.videos.includes(url)) shared.blobs.set(url, URL.createObjectURL(blob));
       }
     } catch {
       // Not fetched ahead: the clip is then loaded when it is opened, and says itself if it cannot be.
@@ -95,7 +88,8 @@ class Preloader {
 class Player {
   constructor(parent) {
     this.preferences = loadPreferences();
-    this.preloader = new Preloader((url) => this.arrived(url));
+    this.preloader = new Preloader();
+    this.stream = null; // of the clip that is open, while the server cuts it
     this.root = make("div", "root player");
     this.root.tabIndex = 0;
     this.root.setAttribute("role", "group");
@@ -132,7 +126,6 @@ class Player {
     const video = this.video;
     const on = (names, action) => names.split(" ").forEach((name) => video.addEventListener(name, action));
     on("play", () => { claimPlayback(video); this.tick(); });
-    on("ended", () => this.endOfStream());
     on("loadedmetadata", () => {
       if (this.arriving !== null) video.currentTime = Math.min(this.arriving, video.duration || 0);
       this.arriving = null;
@@ -243,7 +236,7 @@ class Player {
   }
 
   // The picture of the sound is drawn from the same file: where the clip must still be cut it waits until that moves.
-  drawStrip(now = !this.isGrowing() || this.video.readyState >= 2) {
+  drawStrip(now = !this.stream || this.video.readyState >= 2) {
     const url = this.data.strip;
     if (now && url && this.strip.getAttribute("src") !== url) this.strip.src = url;
   }
@@ -256,16 +249,10 @@ class Player {
     this.open(url);
   }
 
-  // Once this clip can play: itself whole, where it comes as a stream, then the clips that come next, their videos and the
-  // pictures of their sound. Those wait for the first one, so that nothing is cut beside it.
+  // Once this clip can play, and has come whole: the clips that come next, their videos and the pictures of their sound.
   preload() {
-    if (this.video.readyState < 2) return;
-    this.preloader.want(this.isGrowing() ? this.url : null, this.data.preload, this.data.preload_strips ?? []);
-  }
-
-  // A stream that nobody has begun to play gives way to the whole file, which knows its length.
-  arrived(url) {
-    if (url === this.url && this.isGrowing() && this.video.paused && this.video.currentTime < 0.05) this.swap(0, false);
+    if (this.video.readyState < 2 || (this.stream && !this.stream.isComplete)) return;
+    this.preloader.want(this.data.preload, this.data.preload_strips ?? []);
   }
 
   open(url, poster) {
@@ -275,6 +262,7 @@ class Player {
     this.url = url;
     this.arriving = null;
     this.revealed = false;
+    this.endStream();
     this.apply();
     this.video.poster = poster ?? "";
     if (!url) {
@@ -285,38 +273,30 @@ class Player {
     }
     const source = this.preloader.source(url);
     if (source === url) this.preloader.halt();
-    this.video.src = source === url ? `${url}${url.includes("?") ? "&" : "?"}${LIVE}` : source;
-    this.video.loop = this.preferences.loop && source !== url; // a stream starts again as `endOfStream` says
+    if (source === url && Stream.isPossible()) {
+      this.stream = new Stream(url, () => this.swap(), () => this.preload());
+    }
+    this.video.src = this.stream?.source ?? source;
     if (goOn) this.play();
   }
 
-  // A clip that the server is still cutting comes as a stream: its length grows, and nothing in it can be sought.
-  isGrowing() {
-    const { src, seekable } = this.video;
-    return src.endsWith(LIVE) && !(seekable.length && seekable.end(0) > 0);
+  endStream() {
+    this.stream?.end();
+    this.stream = null;
   }
 
   seek(time) {
-    if (this.isGrowing()) this.swap(time, !this.video.paused);
-    else if (this.arriving !== null) this.arriving = time;
+    if (this.arriving !== null) this.arriving = time;
     else this.video.currentTime = time;
   }
 
-  // The whole file in the stream's place, as soon as it is there.
-  swap(time, goOn) {
-    this.arriving = time;
-    this.video.src = this.preloader.source(this.url);
-    this.video.loop = this.preferences.loop;
+  // The file itself in the place of a stream or a copy, from where those are on.
+  swap() {
+    const goOn = !this.video.paused;
+    this.arriving ??= this.video.currentTime;
+    this.endStream();
+    this.video.src = this.url;
     if (goOn) this.play();
-  }
-
-  endOfStream() {
-    const { loop } = this.preferences;
-    if (this.isGrowing()) this.swap(loop ? 0 : Number.MAX_VALUE, loop);
-    else if (loop) {
-      this.video.currentTime = 0;
-      this.play();
-    }
   }
 
   drawBands() {
@@ -334,7 +314,6 @@ class Player {
   // ---- state
 
   duration() {
-    if (this.isGrowing()) return this.data.duration || 0;
     return Number.isFinite(this.video.duration) && this.video.duration > 0 ? this.video.duration : this.data.duration || 0;
   }
 
@@ -379,7 +358,7 @@ class Player {
     const video = this.video;
     const hidePicture = mode === "ear" && !this.revealed && Boolean(this.url);
     const hideSound = mode === "eye" && !this.revealed;
-    video.loop = loop && !video.src.endsWith(LIVE);
+    video.loop = loop;
     video.playbackRate = video.defaultPlaybackRate = speed;
     video.volume = volume;
     video.muted = Boolean(this.userMuted) || hideSound;
@@ -413,7 +392,7 @@ class Player {
     const url = this.url;
     if (this.video.src.startsWith("blob:")) { // copies are shared: a player that went may have let go of this one
       shared.blobs.delete(url);
-      this.swap(this.arriving ?? 0, !this.video.paused);
+      this.swap();
       return;
     }
     const say = (text) => this.note("error", "This clip could not be played", text,
@@ -486,7 +465,8 @@ class Player {
     if (shared.playing === this.video) shared.playing = null;
     if (shared.opened === this.opened) shared.opened = null;
     this.preloader.current = null;
-    this.preloader.want(null, [], []);
+    this.preloader.want([], []);
+    this.endStream();
     this.video.removeAttribute("src");
     this.root.remove();
   }
