@@ -71,11 +71,10 @@ def review_player(
     on_at: the clip that a person stepped to. on_answers: a batch to keep.
     """
 
-    def at() -> None:
-        notify(on_at, _at(pending(key, "at")))
-
-    def answered() -> None:
-        notify(on_answers, _answers(pending(key, "answers")))
+    def told() -> None:
+        said = pending(key, "said")
+        notify(on_answers, _answers(said))
+        notify(on_at, _at(said))
 
     shown = items[:MAX_ITEMS]
     _draw(
@@ -98,8 +97,7 @@ def review_player(
             "bands": [[band.name, band.share, band.modality] for band in STRIP_BANDS],
             "height": height,
         },
-        on_at_change=at,
-        on_answers_change=answered,
+        on_said_change=told,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from curation.media.mp4 import copy_streams, open_live_mp4
+from explorer.components.mount import ASSETS
 from explorer.growing import media_type
 
 SCRIPT = """
@@ -72,6 +73,31 @@ async def clip(request):
 
 app = st.App(str(HERE / "main.py"), routes=[Route("/clips/{name}", clip)])
 """
+
+LIFE = """async ([common]) => {
+  const code = common + `class Kept {
+    constructor(parent) { this.told = []; this.ended = 0; parent.append(this.root = make("p")); }
+    update({ data }) { this.told.push(data); }
+    destroy() { this.ended += 1; this.root.remove(); }
+  }
+  export default (component) => mounted(component, Kept);`;
+  const { default: draw } = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
+  const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+  const place = document.body.appendChild(document.createElement("div"));
+  const overtaken = draw({ data: 1, parentElement: place });
+  const kept = place.__Kept;
+  overtaken();
+  const last = draw({ data: 2, parentElement: place });
+  await wait(1300);
+  const stands = place.__Kept === kept && kept.ended === 0 && place.childElementCount === 1;
+  place.remove();
+  last();
+  const gone = { ended: kept.ended, place: place.__Kept === undefined };
+  const other = document.body.appendChild(document.createElement("div"));
+  draw({ data: 3, parentElement: other })();
+  await wait(1300);
+  return { stands, told: kept.told, gone, left: other.childElementCount };
+}"""
 
 VIDEO_TIMES = """() => {
   const found = [];
@@ -149,6 +175,12 @@ def cells(canvas) -> tuple[float, float, float, float]:
 def middle(canvas, row: int, col: int) -> dict[str, float]:
     left, top, width, height = cells(canvas)
     return {"x": left + (col + 0.5) * width, "y": top + (row + 0.5) * height}
+
+
+def test_a_message_that_another_one_overtook_does_not_end_the_component(browser_page) -> None:
+    browser_page.goto("about:blank")
+    found = browser_page.evaluate(LIFE, [(ASSETS / "common.js").read_text("utf-8")])
+    assert found == {"stands": True, "told": [1, 2], "gone": {"ended": 1, "place": True}, "left": 0}
 
 
 def test_heatmap_click_drag_keys_and_names(browser_page, url):

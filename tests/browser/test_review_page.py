@@ -54,6 +54,14 @@ def place(page) -> str:
     return page.locator(".review .where b").inner_text()
 
 
+def arrived(page, where: str) -> None:
+    """Waits until the browser shows that place: at the end of what it holds, keys wait for the next clips."""
+    try:
+        page.locator(".review .where b").get_by_text(where, exact=True).wait_for(timeout=20_000)
+    except playwright_api.TimeoutError:
+        pytest.fail(f"the browser stays at {place(page)}, not {where}")
+
+
 def test_two_hundred_clips_by_keys(browser_page, served, ws: Workspace) -> None:
     page = browser_page
     opened(page, served, ws)
@@ -68,7 +76,7 @@ def test_two_hundred_clips_by_keys(browser_page, served, ws: Workspace) -> None:
         wanted[clip] = decision
         if i % 20 == 19:  # a person looks up now and then; the page gets to hear of it
             page.wait_for_timeout(250)
-    assert place(page) == "201"
+    arrived(page, "201")
     page.locator(".review .sign.good", has_text="saved").wait_for()
     found = review.answers_of(ws, "me")
     assert {clip: one.decision for clip, one in found.items()} == wanted
@@ -76,6 +84,17 @@ def test_two_hundred_clips_by_keys(browser_page, served, ws: Workspace) -> None:
     assert same == [True, True], "the player was drawn anew"
     assert page.locator('[data-testid="stException"]').count() == 0
     page.get_by_text("67 kept, 67 dropped, 66 maybe").wait_for()
+
+
+def test_keys_that_are_faster_than_the_page_are_all_answers(browser_page, served, ws: Workspace) -> None:
+    page = browser_page
+    opened(page, served, ws)
+    page.keyboard.type("kdm" * 70)
+    arrived(page, "211")
+    page.locator(".review .sign.good", has_text="saved").wait_for()
+    said = review.answers_of(ws, "me")
+    assert [said[clip].decision for clip in ids(ws)[:210]] == ["keep", "drop", "maybe"] * 70
+    assert page.locator('[data-testid="stException"]').count() == 0
 
 
 def test_notes_undo_and_the_final_choice(browser_page, served, ws: Workspace) -> None:

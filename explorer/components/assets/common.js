@@ -1,5 +1,6 @@
 // Shared by every component: what two components on one page must agree on lives in `shared`.
 
+const OVERTAKEN_MS = 1000;
 const shared = (window.__concord ??= { arrays: new Map(), blobs: new Map(), playing: null, opened: null });
 
 function make(tag, className, text) {
@@ -179,12 +180,20 @@ async function received(self, component, held, most) {
 
 // What every component exports: one object for its place on the page, given each new message, ended with the place.
 // Kept under its kind's name: another kind may be given the place before the first is ended.
+// A message that another one overtook is ended like the place itself, though the other one follows a moment later: where
+// the place still stands, that moment is waited for. What is on the screen, and keys pressed meanwhile, would be lost.
 function mounted(component, Kind) {
   const parent = component.parentElement;
   const self = (parent[`__${Kind.name}`] ??= new Kind(parent));
+  const message = (self.message = (self.message ?? 0) + 1);
   self.update(component);
-  return () => {
+  const end = () => {
+    if (parent[`__${Kind.name}`] !== self || self.message !== message) return;
     self.destroy();
     delete parent[`__${Kind.name}`];
+  };
+  return () => {
+    if (parent.isConnected) setTimeout(end, OVERTAKEN_MS);
+    else end();
   };
 }

@@ -9,6 +9,7 @@ const RESEND_AFTER_MS = 8000;
 const TELL_EVERY_MS = 350;
 const ADOPT_AFTER_MS = 15000;
 const UNDO_MAX = 1000;
+const QUEUED_MAX = 1000;
 const AHEAD = 3;
 
 function newId() {
@@ -258,9 +259,16 @@ class Review {
     const wait = Math.max(0, TELL_EVERY_MS - (Date.now() - (this.told ?? 0)));
     this.telling = setTimeout(() => {
       this.telling = null;
-      this.told = Date.now();
-      if (this.current) this.component.setTriggerValue("at", { clip_id: this.current.id });
+      if (this.current) this.post();
     }, wait);
+  }
+
+  // One message says all that the page has not confirmed: a later one replaces an earlier one that the page has not read.
+  post() {
+    this.told = Date.now();
+    this.component.setTriggerValue("said", {
+      clip_id: this.current?.id, reviewer: this.data.reviewer, ...(this.outbox.flying ?? {}),
+    });
   }
 
   // ---- answering
@@ -274,6 +282,13 @@ class Review {
     return this.place === this.items.length - 1 && this.offset + this.items.length < this.total;
   }
 
+  block() {
+    this.blocked = true;
+    this.tell();
+    clearTimeout(this.edge);
+    this.edge = setTimeout(() => { if (this.blocked) this.block(); }, RESEND_AFTER_MS);
+  }
+
   release() {
     this.blocked = false;
     const keys = this.queued;
@@ -284,7 +299,8 @@ class Review {
 
   press(letter) {
     if (this.blocked) {
-      this.queued.push(letter);
+      if (this.queued.length < QUEUED_MAX) this.queued.push(letter);
+      this.drawSign();
       return;
     }
     const decision = Object.keys(DECISIONS).find((name) => DECISIONS[name].key === letter);
@@ -300,8 +316,7 @@ class Review {
     this.put({ clip_id: this.current.id, decision, note });
     if (this.place < this.items.length - 1) this.go(this.place + 1, false);
     else {
-      this.blocked = this.atEdge;
-      if (this.blocked) this.tell();
+      if (this.atEdge) this.block();
       this.draw();
     }
   }
@@ -346,7 +361,7 @@ class Review {
     const batch = this.outbox.next();
     if (!batch) return;
     this.sentBatch = batch.batch;
-    this.component.setTriggerValue("answers", { ...batch, reviewer: this.data.reviewer, at: this.current?.id });
+    this.post();
     this.drawSign();
     clearTimeout(this.again);
     this.again = setTimeout(() => { if (this.outbox.flying) { this.late = true; this.send(); } }, RESEND_AFTER_MS);
@@ -441,6 +456,7 @@ class Review {
     let text = this.saved ? `${this.saved.toLocaleString("en-US")} saved` : "";
     if (left && (problem || this.late)) text = `${left} not saved yet, ${kept}${problem ? `: ${problem}` : ""}`;
     else if (left) text = `${text ? `${text} · ` : ""}saving ${left}`;
+    if (this.blocked && this.queued.length) text += `${text ? " · " : ""}${this.queued.length} for the clips that are on their way`;
     this.sign.replaceChildren();
     if (text) this.sign.append(icon(left ? (problem || this.late ? "cloud_off" : "sync") : "check_circle"), make("span", "", text));
     if (left && problem) {
@@ -473,7 +489,7 @@ class Review {
     this.send();
     document.removeEventListener("keydown", this.onKey, true);
     document.removeEventListener("visibilitychange", this.onHide);
-    for (const timer of [this.timer, this.again, this.telling]) clearTimeout(timer);
+    for (const timer of [this.timer, this.again, this.telling, this.edge]) clearTimeout(timer);
     this.player.destroy();
     this.root.remove();
   }
