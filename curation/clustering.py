@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from curation.checks import DEVICES, check_choice, check_seed, check_whole
 from curation.errors import InputError, SettingError
 from curation.kernels.draws import STREAM_KMEANS, shuffle_front, stream_key
-from curation.kernels.kmeans_scale import scale_rows, unusable_rows
+from curation.kernels.kmeans_rows import scale_rows, squared_distances, unusable_rows
 
 if TYPE_CHECKING:
     from curation.feature_rows import FeatureRows
@@ -404,11 +404,12 @@ def _assign_all(
 def _assign_few(
     x: np.ndarray, centroids: np.ndarray, transform: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `_assign_all`, from the differences themselves, one row at a time."""
+    """As `_assign_all`, one row at a time: labels of the differences, distances by its kernel, to the bit."""
     labels, squared = np.empty(len(x), np.int32), np.empty(len(x))
+    centroids = np.array(centroids, np.float32)  # a mapped one would have the kernel compiled again
     for i in range(len(x)):
         row = _transformed(x, slice(i, i + 1), transform)
         to_each = ((centroids.astype(np.float64) - row) ** 2).sum(axis=1)
         labels[i] = int(np.argmin(to_each))
-        squared[i] = to_each[labels[i]]
+        squared_distances(row, centroids, labels[i : i + 1], squared[i : i + 1])
     return labels, squared

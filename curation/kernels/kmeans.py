@@ -19,6 +19,7 @@ import numpy as np
 from curation.kernels.compiled import compiled
 from curation.kernels.draws import STREAM_KMEANS, shuffle_front, stream_key
 from curation.kernels.faiss_loaded import faiss
+from curation.kernels.kmeans_rows import squared_distances
 
 BLOCK_ROWS = 8192
 _START_ROWS = 16  # k-means++ looks at this many rows a centroid (at least 4,096)
@@ -32,18 +33,6 @@ def _block_sums(x: np.ndarray, label: np.ndarray, k: int) -> tuple[np.ndarray, n
         sizes[label[i]] += 1
         sums[label[i]] += x[i]
     return sums, sizes
-
-
-@compiled(fastmath={"reassoc", "nsz", "contract"})
-def squared_distances(x: np.ndarray, centroids: np.ndarray, label: np.ndarray, out: np.ndarray) -> None:
-    """Squared Euclidean distance of each row of `x` to its own centroid, into `out` float64."""
-    for i in range(len(x)):
-        c = centroids[label[i]]
-        total = np.float32(0)
-        for d in range(x.shape[1]):
-            diff = x[i, d] - c[d]
-            total += diff * diff
-        out[i] = total
 
 
 class Rounds(NamedTuple):

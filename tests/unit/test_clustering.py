@@ -38,6 +38,18 @@ def test_finds_blobs_and_describes_them() -> None:
     assert found.distances == pytest.approx(np.sqrt(squared), rel=1e-3)
     assert found.assign(x).tolist() == found.assignments.tolist()
     assert found.assign(x[:0]).tolist() == []
+
+
+@pytest.mark.parametrize("d", [1, 5, 16, 37, 128])
+def test_a_few_rows_and_many_are_as_far_to_the_bit(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = _blobs(500, d, kinds=7, seed=d) / 7
+    found = curation.cluster(x, 7)
+    few = clustering.nearest_clusters(x, found.centroids, found.transform)
+    monkeypatch.setattr(clustering, "FEW", 0)
+    many = clustering.nearest_clusters(x, found.centroids, found.transform)
+    assert (few[0] == many[0]).all() and few[1].tobytes() == many[1].tobytes() == found.distances.tobytes()
+    squared, of_rows = clustering.assign_rows(x, np.arange(500), [found.centroids], [found.transform])[::-1]
+    assert (of_rows[0] == few[0]).all() and np.sqrt(squared).astype(np.float32).tobytes() == few[1].tobytes()
     assert json.dumps(found.report, allow_nan=False)
 
 

@@ -1,4 +1,4 @@
-"""Rows made ready for k-means: looked through for values that cannot be clustered, and scaled."""
+"""Rows of k-means: looked through for values that cannot be clustered, scaled, measured against their centroids."""
 
 from __future__ import annotations
 
@@ -30,3 +30,15 @@ def scale_rows(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, out: np.ndarr
     for i in range(x.shape[0]):
         for d in range(x.shape[1]):
             out[i, d] = np.float32((np.float64(x[i, d]) - mean[d]) / scale[d])
+
+
+@compiled(fastmath={"reassoc", "nsz", "contract"})
+def squared_distances(x: np.ndarray, centroids: np.ndarray, label: np.ndarray, out: np.ndarray) -> None:
+    """Squared Euclidean distance of each row of `x` to its own centroid, into `out` float64."""
+    for i in range(len(x)):
+        c = centroids[label[i]]
+        total = np.float32(0)
+        for d in range(x.shape[1]):
+            diff = x[i, d] - c[d]
+            total += diff * diff
+        out[i] = total
