@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,6 +21,12 @@ N_CLIPS = 230
 DEEP = """
 const deep = (r) => [...r.querySelectorAll('*')].flatMap((e) => [e, ...(e.shadowRoot ? deep(e.shadowRoot) : [])]);
 const find = (selector) => deep(document).find((e) => e.matches(selector));
+"""
+SIGNS = """
+window.signs = [];
+const sign = find('.review .sign');
+const note = () => window.signs.push(sign.lastElementChild?.textContent ?? "");
+new MutationObserver(note).observe(sign, { childList: true });
 """
 
 
@@ -89,11 +96,15 @@ def test_two_hundred_clips_by_keys(browser_page, served, ws: Workspace) -> None:
 def test_keys_that_are_faster_than_the_page_are_all_answers(browser_page, served, ws: Workspace) -> None:
     page = browser_page
     opened(page, served, ws)
+    page.evaluate(f"() => {{ {DEEP} {SIGNS} }}")
     page.keyboard.type("kdm" * 70)
     arrived(page, "211")
     page.locator(".review .sign.good", has_text="saved").wait_for()
     said = review.answers_of(ws, "me")
     assert [said[clip].decision for clip in ids(ws)[:210]] == ["keep", "drop", "maybe"] * 70
+    signs = page.evaluate("() => window.signs")
+    assert any(re.search(r"\d+ keys wait for the next clips", sign) for sign in signs), "said while they wait"
+    assert signs[-1] == "210 saved"
     assert page.locator('[data-testid="stException"]').count() == 0
 
 

@@ -449,16 +449,22 @@ class Review {
 
   drawSign() {
     const left = this.outbox.size;
-    const problem = this.data.problem;
-    this.sign.className = `sign ${left ? (problem || this.late ? "bad" : "busy") : "good"}`;
     if (!left) this.late = false;
+    const problem = this.data.problem;
+    const failing = left && (problem || this.late);
+    const waiting = this.blocked ? this.queued.length : 0;
+    const [kind, symbol] = failing ? ["bad", "cloud_off"] : left || waiting ? ["busy", "sync"] : ["good", "check_circle"];
     const kept = this.outbox.lasting ? "kept in this browser" : "do not close this page";
-    let text = this.saved ? `${this.saved.toLocaleString("en-US")} saved` : "";
-    if (left && (problem || this.late)) text = `${left} not saved yet, ${kept}${problem ? `: ${problem}` : ""}`;
-    else if (left) text = `${text ? `${text} · ` : ""}saving ${left}`;
-    if (this.blocked && this.queued.length) text += `${text ? " · " : ""}${this.queued.length} for the clips that are on their way`;
+    const parts = [];
+    if (failing) parts.push(`${left} not saved yet, ${kept}${problem ? `: ${problem}` : ""}`);
+    else {
+      if (this.saved) parts.push(`${this.saved.toLocaleString("en-US")} saved`);
+      if (left) parts.push(`saving ${left}`);
+    }
+    if (waiting) parts.push(`${waiting} ${waiting === 1 ? "key waits" : "keys wait"} for the next clips`);
+    this.sign.className = `sign ${kind}`;
     this.sign.replaceChildren();
-    if (text) this.sign.append(icon(left ? (problem || this.late ? "cloud_off" : "sync") : "check_circle"), make("span", "", text));
+    if (parts.length) this.sign.append(icon(symbol), make("span", "", parts.join(" · ")));
     if (left && problem) {
       const button = make("button", "button", "Try again");
       button.type = "button";
