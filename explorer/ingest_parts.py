@@ -109,6 +109,10 @@ def draw_preview(found: Preview) -> None:
         st.rerun()
     at = number("preview", 0, high=len(files) - 1)
     names = [shown(file).rpartition("/")[2] for file in files]
+
+    def step(event: PlayerEvent) -> None:
+        state.set_params(preview=max(0, min(len(files) - 1, at + event.step)))  # from the clip that the browser shows
+
     grid, stage = st.columns([3, 2], gap="medium")
     with grid:
         items = [
@@ -127,16 +131,12 @@ def draw_preview(found: Preview) -> None:
             has_next=at + 1 < len(files),
             height=300,
             key="ingest.player",
-            on_event=_step,
+            on_event=step,
         )
 
 
 def _choose(event: GridEvent) -> None:
     state.set_params(preview=event.clip_id)
-
-
-def _step(event: PlayerEvent) -> None:
-    state.set_params(preview=max(0, min(PREVIEWS - 1, number("preview", 0) + event.step)))
 
 
 # -- filters of metadata -----------------------------------------------------------------------------------------------
