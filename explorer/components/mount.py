@@ -2,6 +2,8 @@
 
 The files lie in `assets/`: `common.js` and `common.css` are put before each component's own, so that a component is
 one module in the browser. They are sent inline, which needs no network and no package manifest.
+
+What a component sends must stand alone: of several triggers before the next run only the last one arrives.
 """
 
 from __future__ import annotations
