@@ -347,6 +347,23 @@ def test_player_asks_again_for_a_clip_that_another_one_let_go_of(browser_page, u
     assert browser_page.get_by_text("This clip could not be played").count() == 0
 
 
+SOUGHT = """
+const make = document.createElement.bind(document);
+document.createElement = (tag, ...rest) => {
+  const node = make(tag, ...rest);
+  if (tag === "video") node.addEventListener("loadeddata", () => { node.currentTime = 2; }, { once: true });
+  return node;
+};
+"""
+
+
+def test_player_fetches_the_next_clip_also_after_a_seek_as_this_one_arrives(browser_page, url):
+    browser_page.add_init_script(SOUGHT)
+    opened(browser_page, url, "show=player", ".player video")
+    browser_page.wait_for_function("() => [...window.__concord.blobs.keys()].some((key) => key.endsWith('/b.mp4'))")
+    assert video(browser_page)["time"] == 2
+
+
 def as_stream(page, file: Path, size: int | None = None) -> None:
     """Answers for a.mp4 as the server does while it cuts it: in fragments, without a length; `size`: bytes of it."""
     body = file.read_bytes()[:size]

@@ -127,13 +127,13 @@ class Player {
     const on = (names, action) => names.split(" ").forEach((name) => video.addEventListener(name, action));
     on("play", () => { claimPlayback(video); this.tick(); });
     on("loadedmetadata", () => {
-      if (this.arriving !== null) video.currentTime = Math.min(this.arriving, video.duration || 0);
+      if (this.arriving) video.currentTime = Math.min(this.arriving, video.duration || 0);
       this.arriving = null;
     });
     on("play pause ended loadedmetadata seeked timeupdate", () => this.show());
     on("waiting loadstart", () => this.screen.classList.toggle("waiting", Boolean(video.currentSrc || video.src)));
     on("canplay playing loadeddata error emptied", () => this.screen.classList.remove("waiting"));
-    on("loadeddata", () => { this.drawStrip(); this.preload(); });
+    on("loadeddata canplay", () => { this.drawStrip(); this.preload(); }); // the first may come in the middle of a seek
     on("error", () => this.failed());
   }
 
