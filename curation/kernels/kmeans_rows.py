@@ -34,7 +34,8 @@ def scale_rows(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, out: np.ndarr
 
 @compiled(fastmath={"reassoc", "nsz", "contract"})
 def squared_distances(x: np.ndarray, centroids: np.ndarray, label: np.ndarray, out: np.ndarray) -> None:
-    """Squared Euclidean distance of each row of `x` to its own centroid, into `out` float64."""
+    """Squared Euclidean distance of each row of `x` float32 (m, d) to its own of `centroids` float32 (K, d), by `label`
+    int32 or int64 (m,), into `out` float64 (m,). A row's bits do not depend on the rows beside it."""
     for i in range(len(x)):
         c = centroids[label[i]]
         total = np.float32(0)
